@@ -1,0 +1,69 @@
+# `make` alone explains the commands. Torch stays outside the hashed lock: its build differs by machine (requirements/README.md).
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+TORCH  ?= torch==2.13.0
+VENV   := .venv
+PY     := $(VENV)/bin/python
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LOCKED_STAMP := $(VENV)/.locked
+PIP    := $(PY) -m pip --disable-pip-version-check
+LOCKED := --quiet --no-deps --require-hashes --only-binary :all:
+SOURCES := components flows tests benchmarks
+
+# pip asks rustc for its version, and rustup answers by writing into the home folder: give it one of ours.
+export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
+
+.PHONY: help setup run test test-faults lint ui lock clean
+
+help:  ## explain these commands
+	@echo "Stillhouse: a student is promoted only with a receipt."; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make the virtual environment from the lock (about two minutes, once)
+
+run: $(STAMP)  ## set up, then the whole retraining flow: data to promoted student
+	@$(BIN)/stillhouse run $(ARGS)
+
+test: lint  ## set up, then lint, types, layers and every test but the fault suite
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+
+test-faults: $(STAMP)  ## kill, race and starve it at every point (half an hour); writes docs/reliability.json
+	@$(PY) -m pytest tests/faults -m faults $(ARGS)
+
+lint: $(STAMP)  ## ruff, mypy --strict, import-linter
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+ui: $(STAMP)  ## MLflow's and Prefect's pages on loopback
+	@$(BIN)/stillhouse ui
+
+$(LOCKED_STAMP): requirements.lock requirements/build.lock
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo "Stillhouse needs Python 3.11-3.13; '$(PYTHON)' was not found. Try: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v=sys.version_info[:2]; sys.exit(0 if (3,11)<=v<(3,14) else "Stillhouse needs Python 3.11-3.13; %s is %d.%d. Try: make PYTHON=/path/to/python3.12" % ((sys.executable,)+tuple(v)))'
+	@echo "Installing locked dependencies into $(VENV) (about two minutes, once)..." >&2
+	@rm -rf "$(VENV)"
+	@"$(PYTHON)" -m venv "$(VENV)" || { echo "venv failed; on Debian/Ubuntu install python3-venv" >&2; exit 1; }
+	@$(PIP) install $(LOCKED) -r requirements/build.lock
+	@$(PIP) install $(LOCKED) --no-binary antlr4-python3-runtime --no-build-isolation -r requirements.lock
+	@$(PIP) install --quiet "$(TORCH)"
+	@touch "$@"
+
+$(STAMP): $(LOCKED_STAMP) pyproject.toml
+	@$(PIP) install --quiet --no-deps --no-build-isolation --no-index -e .
+	@$(PIP) check
+	@$(PY) -m stillhouse_flows.databases
+	@touch "$@"
+
+lock:  ## resolve requirements/*.in again (needs uv)
+	@command -v uv >/dev/null 2>&1 || { echo "make lock needs uv" >&2; exit 1; }
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --no-emit-package torch --excludes requirements/excludes.txt requirements/runtime.in requirements/dev.in requirements/build.in -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -c requirements.lock requirements/build.in -o requirements/build.lock
+	@! grep -nE '://|^--' requirements.lock requirements/build.lock
+
+clean:  ## remove the virtual environment (data, artifacts and the registry stay)
+	rm -rf "$(VENV)"
