@@ -1,0 +1,424 @@
+"""Settings at the edge: read params.yaml, lay `--set` over it, and build typed things by their own
+signatures.
+
+A dataclass or a plugin's constructor is the schema: its annotations give types and bounds
+(`Annotated[float, Gt(0)]`), its defaults the defaults.
+"""
+
+import copy
+import inspect
+import math
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import yaml
+from annotated_types import Ge, Gt, Interval
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, create_model
+
+from stillhouse import plugins
+from stillhouse.errors import PluginNotFound, SettingsError, nearest
+
+T = TypeVar("T")
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(1)]
+Natural = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True)
+class IsInput:
+    """Marks a setting that names a file or folder: its sha256 makes the step stale."""
+
+
+InputFile = Annotated[str, IsInput()]
+Spec = Mapping[str, Any]
+"""A plugin in params.yaml: `{name: kd, temperature: 4}`."""
+
+SPACE_KINDS = ("float", "int", "choice")
+
+
+# --- params.yaml --------------------------------------------------------------------------------
+
+
+def parse(text: str, where: str = "params.yaml") -> dict[str, Any]:
+    """Return the mapping that a YAML text holds.
+
+    Raises:
+        SettingsError: It is not YAML, or not a mapping; the message has the line.
+    """
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}, column {mark.column + 1}" if mark else where
+        opened = getattr(error, "context_mark", None)
+        problem = (getattr(error, "problem", None) or "not readable") + (
+            f", opened in line {opened.line + 1}" if opened else ""
+        )
+        raise SettingsError(
+            f"not valid YAML: {problem}.",
+            where=place,
+            fix="Mend the line; brackets and quotes must close.",
+        ) from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise SettingsError(
+            "the file must be a mapping of sections.",
+            where=where,
+            fix="See the README for its shape.",
+        )
+    return found
+
+
+def parse_set(text: str) -> tuple[list[str], Any]:
+    """Return path and value of one `--set a.b=value`; the value is YAML.
+
+    Raises:
+        SettingsError: There is no `=`, an empty name, or the value is not YAML.
+    """
+    path, equals, value = text.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        raise SettingsError(
+            f"'{text}' is not a setting.", where="--set", fix="Write --set section.name=value."
+        )
+    try:
+        return keys, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise SettingsError(
+            f"the value '{value}' is not valid YAML.",
+            where=f"--set {path}",
+            fix="Quote it for the shell: --set 'a.b=[{c: 1}]'.",
+        ) from None
+
+
+def overlay(params: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
+    """Return `params` with each `a.b=value` laid over it; `params` itself is left alone.
+
+    `X.name=…` replaces the whole of X, so that the new plugin starts from its own defaults; names
+    go first, outer ones before inner ones, whatever the order they were typed in.
+    """
+    merged = copy.deepcopy(dict(params))
+    changes = sorted(
+        (parse_set(text) for text in sets),
+        key=lambda change: (
+            change[0][-1] != "name",
+            len(change[0]) if change[0][-1] == "name" else 0,
+        ),
+    )
+    for keys, value in changes:
+        place = merged
+        for depth, key in enumerate(keys[:-1]):
+            if place.get(key) is None:
+                place[key] = {}
+            if not isinstance(place[key], dict):
+                raise SettingsError(
+                    f"'{'.'.join(keys[: depth + 1])}' is not a mapping.",
+                    where=f"--set {'.'.join(keys)}",
+                    fix="Set the whole of it.",
+                )
+            if depth == len(keys) - 2 and keys[-1] == "name":
+                place[key] = {}
+            place = place[key]
+        place[keys[-1]] = value
+    return merged
+
+
+# --- search spaces ------------------------------------------------------------------------------
+
+
+def is_space(value: object) -> bool:
+    """Whether a value stands for a search: `{float: [1, 20], log: true}`, `{int: [1, 8]}` or
+    `{choice: [a, b]}`.
+    """
+    return (
+        isinstance(value, Mapping)
+        and any(kind in value for kind in SPACE_KINDS)
+        and "name" not in value
+    )
+
+
+def ends(space: Mapping[str, Any], where: str) -> list[Any]:
+    """Return the values of a search space that its plugin must accept: both ends, or every choice.
+
+    Raises:
+        SettingsError: The space is not one of the three forms, or its ends are in the wrong order.
+    """
+    kind = next(k for k in SPACE_KINDS if k in space)
+    values = space[kind]
+    odd = set(space) - {kind, "log", "step"}
+    if odd:
+        raise SettingsError(
+            f"a search space has no '{sorted(odd)[0]}'.",
+            where=where,
+            fix="Known: float, int, choice, log, step.",
+        )
+    if not isinstance(values, list) or not values or (kind != "choice" and len(values) != 2):
+        raise SettingsError(
+            f"'{kind}' needs "
+            f"{'a list of choices' if kind == 'choice' else 'two ends [low, high]'}, not "
+            f"{values!r}.",
+            where=where,
+            fix="Write {float: [1, 20]}.",
+        )
+    if kind == "choice":
+        return values
+    wanted = (int,) if kind == "int" else (int, float)
+    if (
+        not all(
+            isinstance(v, wanted)
+            and not isinstance(v, bool)
+            and (isinstance(v, int) or math.isfinite(v))
+            for v in values
+        )
+        or values[0] > values[1]
+    ):
+        raise SettingsError(
+            f"the ends {values!r} are not two finite {kind}s in rising order.",
+            where=where,
+            fix="Write {float: [low, high]}.",
+        )
+    if space.get("log") and values[0] <= 0:
+        raise SettingsError(
+            f"a log space needs ends above 0, not {values!r}.",
+            where=where,
+            fix="Raise the lower end, or leave log out.",
+        )
+    return [float(v) for v in values] if kind == "float" else values
+
+
+def spaces(
+    value: object, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield (path, space) for every search space inside a setting; list indices are path parts
+    too.
+    """
+    if is_space(value):
+        yield path, typing.cast(Mapping[str, Any], value)
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from spaces(inner, (*path, str(key)))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from spaces(inner, (*path, str(index)))
+
+
+def put(value: Any, path: tuple[str, ...], new: object) -> Any:
+    """Return a copy of `value` with `new` in the place that `path` names."""
+    if not path:
+        return new
+    head, rest = path[0], path[1:]
+    if isinstance(value, list):
+        return [put(v, rest, new) if str(i) == head else v for i, v in enumerate(value)]
+    return {k: put(v, rest, new) if k == head else v for k, v in value.items()}
+
+
+def refuse_spaces(section: object, where: str) -> None:
+    """Refuse a search space outside `distill`.
+
+    Raises:
+        SettingsError: The section holds one.
+    """
+    for path, space in spaces(section):
+        raise SettingsError(
+            f"a search space ({dict(space)}) may stand only under distill.",
+            where=".".join((where, *path)),
+            fix="Give one value here, or move the search to distill.",
+        )
+
+
+# --- building by signature ----------------------------------------------------------------------
+
+
+@cache
+def parameters(make: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
+    """Return name → (annotation, default) of what a dataclass or constructor takes; a missing
+    default is `...`.
+
+    Raises:
+        SettingsError: A parameter has no annotation: nothing could be checked.
+    """
+    target = make.__init__ if inspect.isclass(make) else make
+    if target is object.__init__:
+        return {}
+    hints = typing.get_type_hints(target, include_extras=True)
+    found = {}
+    for name, parameter in inspect.signature(make).parameters.items():
+        if name not in hints:
+            raise SettingsError(
+                f"the parameter '{name}' of {make.__name__} has no type.",
+                fix="Annotate it: its type is its schema.",
+            )
+        found[name] = (
+            hints[name],
+            ... if parameter.default is inspect.Parameter.empty else parameter.default,
+        )
+    return found
+
+
+def build(make: Callable[..., T], params: Mapping[str, Any] | None, *, where: str) -> T:
+    """Make a dataclass or a plugin from settings, checked by its own signature.
+
+    Args:
+        make: A class or function whose parameters are annotated.
+        params: The settings; None and a missing key mean the default.
+        where: The path in params.yaml, for messages.
+
+    Raises:
+        SettingsError: An unknown key (with the nearest), a missing one, a wrong type or a value out
+            of bounds.
+    """
+    return make(**checked(make, params, where=where))
+
+
+def checked(
+    make: Callable[..., Any], params: Mapping[str, Any] | None, *, where: str
+) -> dict[str, Any]:
+    """Return the settings of `make` as it will get them: typed, bounded, defaults filled in.
+
+    Errors as `build`.
+    """
+    known = parameters(make)
+    given = dict(params or {})
+    for key in given:
+        if key not in known:
+            raise SettingsError(
+                f"unknown setting '{key}'.",
+                where=where,
+                fix=nearest(key, list(known)) if known else "It takes no settings.",
+            )
+    schema = _schema(make)
+    try:
+        model = schema.model_validate(given)
+    except ValidationError as error:
+        raise _explain(error, where) from None
+    return {name: getattr(model, name) for name in known}
+
+
+@cache
+def _schema(make: Callable[..., Any]) -> type[BaseModel]:
+    """Making the schema costs a hundred times what the check does, and a study checks the same few
+    classes in every trial.
+    """
+    known = parameters(make)
+    strict = ConfigDict(
+        extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=()
+    )
+    fields: dict[str, Any] = {
+        name: (_relax(kind), default) for name, (kind, default) in known.items()
+    }
+    model: type[BaseModel] = create_model(f"Settings_{make.__name__}", __config__=strict, **fields)
+    return model
+
+
+def _relax(annotation: Any) -> Any:
+    """Let YAML's list stand for a tuple; everything else stays strict (a string is no number)."""
+    from pydantic import BeforeValidator
+
+    inner = (
+        typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
+    )
+    if typing.get_origin(inner) is tuple:
+        return Annotated[
+            annotation, BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
+        ]
+    return annotation
+
+
+def _explain(error: ValidationError, where: str) -> SettingsError:
+    first = error.errors()[0]
+    place = ".".join([where, *(str(part) for part in first["loc"])])
+    if first["type"] == "missing":
+        return SettingsError("this setting is required.", where=place, fix="Add it.")
+    if first["type"] in ("dict_type", "mapping_type"):
+        return SettingsError(
+            f"must be a mapping, not {first['input']!r}.",
+            where=place,
+            fix="Write its settings by name, such as {name: …}.",
+        )
+    said = first["msg"].replace("Input should be", "must be")
+    return SettingsError(
+        f"{said}, not {first['input']!r}.", where=place, fix="Mend it in params.yaml or in --set."
+    )
+
+
+def plugin(point: str, spec: Spec, *, where: str) -> Any:
+    """Make the plugin that `{name: …, …}` names.
+
+    Raises:
+        SettingsError: There is no `name`, or a setting does not fit.
+        PluginNotFound: No plugin has that name.
+    """
+    name, rest = split_spec(point, spec, where=where)
+    return build(plugins.load(point, name), rest, where=where)
+
+
+def split_spec(point: str, spec: object, *, where: str) -> tuple[str, dict[str, Any]]:
+    """Return a plugin's name and its settings.
+
+    Raises:
+        SettingsError: It is not a mapping with a `name`.
+    """
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+        raise SettingsError(
+            f"needs a mapping with a name, not {spec!r}.",
+            where=where,
+            fix=f"Write {{name: …}} with one of: {', '.join(sorted(plugins.available(point)))}.",
+        )
+    try:
+        plugins.find(point, spec["name"])
+    except PluginNotFound as error:
+        error.where = f"{where}.name"
+        raise
+    return spec["name"], {k: v for k, v in spec.items() if k != "name"}
+
+
+def check_spec(point: str, spec: Spec, *, where: str) -> None:
+    """Check a plugin's settings without making it; a search space is checked at both ends.
+
+    Errors as `plugin`.
+    """
+    name, rest = split_spec(point, spec, where=where)
+    make = plugins.load(point, name)
+    trials: list[tuple[dict[str, Any], str]] = [
+        ({k: v for k, v in rest.items() if not is_space(v)}, where)
+    ]
+    for key, value in rest.items():
+        if is_space(value):
+            trials = [
+                ({**given, key: end}, where)
+                for given, _ in trials
+                for end in ends(value, f"{where}.{key}")
+            ]
+    for given, place in trials:
+        checked(make, given, where=place)
+
+
+def adapt(annotation: Any, value: object, *, where: str) -> Any:
+    """Return `value` checked against a type outside any signature. Errors as `build`."""
+    try:
+        return TypeAdapter(annotation).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise _explain(error, where) from None
+
+
+def input_files(make: Callable[..., Any], params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings of `make` that name a file or folder, by setting."""
+    marked = {
+        name
+        for name, (annotation, _) in parameters(make).items()
+        if IsInput() in getattr(annotation, "__metadata__", ())
+    }
+    return {name: str(params[name]) for name in marked if isinstance(params.get(name), str)}
+
+
+def file_of(path: str, root: Path) -> Path:
+    """Return the place of a file that a setting names: relative paths start at params.yaml."""
+    return Path(path) if Path(path).is_absolute() else root / path

@@ -1,0 +1,173 @@
+"""The only place that reads the environment, and what every command does to it before a heavy
+import.
+
+Everything that a library would write to a shared or home folder goes under `.stillhouse/`; whatever
+pickles, phones home or retries for minutes is switched off. A value that the user set is kept.
+"""
+
+import os
+import resource
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from stillhouse import failpoints
+from stillhouse.errors import SettingsError
+
+HIDDEN = ".stillhouse"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens: what differs between a laptop and a team's servers, and never changes a
+    number.
+
+    Attributes:
+        root: The folder that holds params.yaml.
+        tracking_uri: MLflow's; a sqlite file in the workspace by default.
+        artifact_root: Where an embedded MLflow keeps artifacts; None with a server, which decides
+            itself.
+        prefect_url: Prefect's API; None means a server of our own.
+        token: MLflow's bearer token, never printed.
+        threads: torch's threads. One gives the same bits on every machine of a kind.
+    """
+
+    root: Path
+    tracking_uri: str
+    artifact_root: Path | None
+    prefect_url: str | None
+    token: SecretStr | None
+    threads: int
+
+
+def dotenv(path: Path) -> dict[str, str]:
+    """Return the `NAME=value` lines of a .env file; comments and blank lines are left out."""
+    if not path.is_file():
+        return {}
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (
+        line.removeprefix("export ").partition("=")
+        for line in lines
+        if line and not line.startswith("#") and "=" in line
+    )
+    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}
+
+
+def _defaults(root: Path) -> dict[str, str]:
+    hidden = root / HIDDEN
+    return {
+        "DO_NOT_TRACK": "1",
+        "DVC_NO_ANALYTICS": "1",
+        "DVC_SITE_CACHE_DIR": str(hidden / "dvc"),
+        "GX_ANALYTICS_ENABLED": "false",
+        "GIT_TERMINAL_PROMPT": "0",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+        "MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MPLCONFIGDIR": str(hidden / "matplotlib"),
+        "PREFECT_HOME": str(hidden / "prefect"),
+        "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what failed is told once, by us
+        "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "PYTHONWARNINGS": "ignore",
+        "XDG_CACHE_HOME": str(hidden / "cache"),
+        "XDG_CONFIG_HOME": str(hidden / "config"),
+    }
+
+
+def prepare(root: Path) -> Place:
+    """Settle the process's environment for a workspace and arm the failpoints; call it before any
+    heavy import.
+
+    Args:
+        root: The folder that holds params.yaml.
+
+    Returns:
+        Where MLflow, Prefect and the artifacts are.
+
+    Raises:
+        SettingsError: STILLHOUSE_FAILPOINTS names an unknown point, or another variable of ours
+            cannot be meant.
+    """
+    failpoints.arm(os.environ.get("STILLHOUSE_FAILPOINTS", ""))
+    os.umask(0o077)
+    for name, value in {**_defaults(root), **dotenv(root / ".env")}.items():
+        os.environ.setdefault(name, value)
+    scratch = root / HIDDEN / "tmp"
+    scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+    os.environ["PATH"] = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+    )
+    _no_core_dumps()
+    return place(root)
+
+
+def _no_core_dumps() -> None:
+    """A core file would hold whatever secrets the process had read."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def place(root: Path) -> Place:
+    """Return the place that the environment describes, without changing anything.
+
+    Raises:
+        SettingsError: STILLHOUSE_THREADS cannot be meant.
+    """
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    return Place(
+        root=root,
+        tracking_uri=tracking or f"sqlite:///{root / HIDDEN / 'mlflow.db'}",
+        artifact_root=None if tracking.startswith("http") else root / HIDDEN / "mlartifacts",
+        prefect_url=os.environ.get("PREFECT_API_URL") or None,
+        token=SecretStr(token) if token else None,
+        threads=_threads(),
+    )
+
+
+def _threads() -> int:
+    text = os.environ.get("STILLHOUSE_THREADS", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingsError(
+            f"'{text}' is no number of threads.",
+            where="STILLHOUSE_THREADS",
+            fix="Set it to 1 or more, or unset it.",
+        )
+    return int(text)
+
+
+def started_by_dvc() -> bool:
+    """Whether DVC started this process as the command of a stage."""
+    return "DVC_STAGE" in os.environ
+
+
+def no_color() -> bool:
+    """Whether the user asked for plain text (no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def secret(name: str) -> SecretStr | None:
+    """Return what a variable that a setting names holds, such as a database's address with its
+    password; None where it is not set.
+    """
+    found = os.environ.get(name, "")
+    return SecretStr(found) if found else None
+
+
+def child(root: Path, **extra: str) -> dict[str, str]:
+    """Return the environment for a process of ours in this workspace."""
+    return {**os.environ, "TMPDIR": str(root / HIDDEN / "tmp"), **extra}
