@@ -1,0 +1,77 @@
+"""Rows with what is known of them; the currency of every room."""
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stillhouse.data.schema import Schema
+
+UNLABELLED = -1
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """N rows in data space: images in [0, 1], tables in raw units, missing cells NaN.
+
+    Attributes:
+        inputs: [N, *schema.shape], float32.
+        targets: [N], int64; −1 where unlabelled.
+        schema: What a row is.
+        rows: [N], int64: the row's number in its source, its name for people and for stored
+            answers.
+        groups: [N], int64 codes of patient, machine or speaker; None if rows are independent.
+        time: [N], float64, any unit that grows; None if rows have no order.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    schema: Schema
+    rows: Tensor
+    groups: Tensor | None = None
+    time: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by code."""
+        return self.schema.classes
+
+    def take(self, index: Tensor) -> "Dataset":
+        """Return the rows at `index` (positions, or a bool mask [N])."""
+        at = torch.nonzero(index).flatten() if index.dtype == torch.bool else index
+        groups = None if self.groups is None else self.groups[at]
+        time = None if self.time is None else self.time[at]
+        return replace(
+            self,
+            inputs=self.inputs[at],
+            targets=self.targets[at],
+            rows=self.rows[at],
+            groups=groups,
+            time=time,
+        )
+
+    @property
+    def labelled(self) -> "Dataset":
+        """The rows that have a target."""
+        return self.take(self.targets != UNLABELLED)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 over inputs, targets and schema: the same rows in the same order give
+        the same one.
+        """
+        digest = hashlib.sha256(repr(self.schema).encode())
+        digest.update(self.inputs.contiguous().numpy().tobytes())
+        digest.update(self.targets.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def row_digests(inputs: Tensor) -> list[bytes]:
+    """Return a digest [N] of each row's inputs; equal rows have equal ones, so that duplicates can
+    be found and never straddle splits.
+    """
+    flat = inputs.reshape(len(inputs), -1).contiguous().numpy()
+    return [hashlib.sha256(row.tobytes()).digest() for row in flat]

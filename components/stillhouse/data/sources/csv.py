@@ -1,0 +1,277 @@
+"""A table in a text file: kinds are inferred and can be overridden, missing cells stay missing."""
+
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.config import InputFile
+from stillhouse.data.codes import class_codes, group_code, require_classes, whole
+from stillhouse.data.columns import NUMBER, Column, bounds_of, encode, infer
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.delimited import Cells, read_cells
+from stillhouse.data.notices import ColumnLeftOut
+from stillhouse.data.schema import Feature, FeatureKind, Schema
+from stillhouse.data.source import Source
+from stillhouse.errors import SettingsError, SourceError, nearest
+
+MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
+
+
+class Csv(Source):
+    """Reads a text file with a header; every column that has no other part is a feature.
+
+    Args:
+        path: The file, plain or gzip.
+        target: The column to predict; a missing cell means an unlabelled row.
+        key: A column of different whole numbers that name the rows; None: the row's number in the
+            file, from 0.
+        group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
+            feature.
+        time: A column of numbers or ISO dates, for `split: {by: time}`; it is no feature.
+        drop: Columns to leave out.
+        kinds: Column → number, integer, category or binary, where the inferred kind is not meant.
+        units: Column → unit, for people.
+        bounds: Column → [low, high] that are allowed.
+        immutable: Columns that an attack may not change.
+        missing: Texts that mean a missing cell.
+        delimiter: `auto` finds `,`, `;`, tab or `|`.
+        decimal: The decimal mark.
+        encoding: Of the text.
+    """
+
+    kinds = frozenset({"table"})
+
+    def __init__(
+        self,
+        *,
+        path: InputFile,
+        target: str,
+        key: str | None = None,
+        group: str | None = None,
+        time: str | None = None,
+        drop: tuple[str, ...] = (),
+        kinds: Mapping[str, FeatureKind] = {},
+        units: Mapping[str, str] = {},
+        bounds: Mapping[str, list[float]] = {},
+        immutable: tuple[str, ...] = (),
+        missing: tuple[str, ...] = MISSING,
+        delimiter: Literal["auto", ",", ";", "\t", "|"] = "auto",
+        decimal: Literal[".", ","] = ".",
+        encoding: Literal["utf-8", "latin-1", "cp1252"] = "utf-8",
+    ) -> None:
+        self.path, self.target, self.key, self.group, self.time, self.drop = (
+            path,
+            target,
+            key,
+            group,
+            time,
+            drop,
+        )
+        self.overrides, self.units, self.bounds, self.immutable = (
+            dict(kinds),
+            dict(units),
+            dict(bounds),
+            frozenset(immutable),
+        )
+        self.missing, self.delimiter, self.decimal, self.encoding = (
+            frozenset(missing),
+            delimiter,
+            decimal,
+            encoding,
+        )
+        for column, ends in self.bounds.items():
+            if len(ends) != 2 or not ends[0] < ends[1]:
+                raise SettingsError(
+                    f"the bounds {ends} are not two rising numbers.",
+                    where=f"prepare.source.bounds.{column}",
+                    fix="Write [low, high].",
+                )
+
+    def read(self, root: Path) -> Dataset:
+        return self.dataset_of(
+            read_cells(
+                config.file_of(self.path, root),
+                target=self.target,
+                delimiter=self.delimiter,
+                encoding=self.encoding,
+            )
+        )
+
+    def dataset_of(self, cells: Cells) -> Dataset:
+        """Return the rows that cells hold, whatever file they came from. Errors as `read`."""
+        parts = {"target": self.target, "key": self.key, "group": self.group, "time": self.time}
+        for what, name in parts.items():
+            if name is not None:
+                cells.column(name, what)
+        targets, classes = class_codes(self._column(cells, self.target).cells)
+        columns = self._features(cells, {name for name in parts.values() if name is not None})
+        features, values = [], []
+        for column in columns:
+            feature, encoded = self._feature(column)
+            features.append(feature)
+            values.append(encoded)
+        schema = Schema("table", (len(features),), classes, tuple(features))
+        dataset = Dataset(
+            torch.from_numpy(np.stack(values, axis=1)),
+            targets,
+            schema,
+            self._rows(cells),
+            self._groups(cells),
+            self._times(cells),
+        )
+        require_classes(dataset, where=f"{cells.file}, column '{self.target}'")
+        return dataset
+
+    def _column(self, cells: Cells, name: str) -> Column:
+        return Column(
+            name,
+            [None if cell in self.missing else cell for cell in cells.columns[name]],
+            cells.lines,
+            cells.file,
+            self.decimal,
+            cells.each,
+        )
+
+    def _features(self, cells: Cells, taken: set[str]) -> list[Column]:
+        for setting, names in {
+            "drop": self.drop,
+            "kinds": self.overrides,
+            "units": self.units,
+            "bounds": self.bounds,
+            "immutable": self.immutable,
+        }.items():
+            for name in sorted(names):
+                if name not in cells.columns:
+                    raise SettingsError(
+                        f"{cells.file} has no column '{name}'.",
+                        where=f"prepare.source.{setting}",
+                        fix=nearest(name, list(cells.columns)),
+                    )
+        columns = [
+            self._column(cells, name)
+            for name in cells.columns
+            if name not in taken | set(self.drop)
+        ]
+        kept = []
+        for column in columns:
+            reason = _why_not(column, column.name in cells.unnamed)
+            if reason:
+                warnings.warn(f"{column.where} is left out: {reason}.", ColumnLeftOut, stacklevel=2)
+            else:
+                kept.append(column)
+        if not kept:
+            raise SourceError(
+                "no column is left to learn from.",
+                where=cells.file,
+                fix="Bring features beside the target, or drop fewer.",
+            )
+        return kept
+
+    def _feature(
+        self, column: Column
+    ) -> tuple[Feature, "np.ndarray[tuple[int], np.dtype[np.float32]]"]:
+        kind = self.overrides.get(column.name) or infer(column)
+        values, categories = encode(column, kind)
+        given = self.bounds.get(column.name)
+        low, high = bounds_of(
+            kind, categories, (float(given[0]), float(given[1])) if given else None
+        )
+        return Feature(
+            column.name,
+            kind,
+            self.units.get(column.name, ""),
+            low,
+            high,
+            column.name not in self.immutable,
+            categories,
+            None in column.cells,
+        ), values
+
+    def _rows(self, cells: Cells) -> Tensor:
+        if self.key is None:
+            return torch.arange(len(cells.lines))
+        seen: dict[int, int] = {}
+        for text, line in zip(cells.columns[self.key], cells.lines, strict=True):
+            number, where = whole(text), f"{cells.file}, column '{self.key}'"
+            if number is None:
+                raise SourceError(
+                    f"{cells.each} {line} holds '{text}', not a whole number.",
+                    where=where,
+                    fix="Choose a key of whole numbers, or leave key out.",
+                )
+            if number in seen:
+                said = f"the {cells.each}s {seen[number]} and {line} have the same key {number}."
+                raise SourceError(
+                    said, where=where, fix="Keys must differ; leave key out to count rows."
+                )
+            seen[number] = line
+        return torch.tensor(list(seen), dtype=torch.int64)
+
+    def _groups(self, cells: Cells) -> Tensor | None:
+        if self.group is None:
+            return None
+        column = self._column(cells, self.group)
+        require_all(column, "group")
+        return torch.tensor(
+            [group_code(cell) for cell in column.cells if cell is not None], dtype=torch.int64
+        )
+
+    def _times(self, cells: Cells) -> Tensor | None:
+        if self.time is None:
+            return None
+        column = self._column(cells, self.time)
+        require_all(column, "time")
+        return torch.tensor(
+            [moment(column, cell) for cell in column.cells if cell is not None], dtype=torch.float64
+        )
+
+
+def _why_not(column: Column, unnamed: bool) -> str:
+    """Return why a column is no feature; empty if it is one."""
+    if all(cell is None for cell in column.cells):
+        return "it has no value in any row"
+    if unnamed and all(cell == str(at) for at, cell in enumerate(column.cells)):
+        return "it has no name and counts the rows"
+    return ""
+
+
+def require_all(column: Column, what: str) -> None:
+    """Refuse a column with a missing cell.
+
+    Raises:
+        SourceError: The line is named.
+    """
+    if None in column.cells:
+        raise SourceError(
+            f"{column.each} {column.lines[column.cells.index(None)]} has no {what}.",
+            where=column.where,
+            fix=f"Give every row a {what}, or leave the row out.",
+        )
+
+
+def moment(column: Column, cell: str) -> float:
+    """Return a number, or an ISO date's seconds since 1970 (UTC where it names no zone).
+
+    Raises:
+        SourceError: The cell is neither; the line is named.
+    """
+    if NUMBER.fullmatch(column.point(cell)):
+        return float(column.point(cell))
+    try:
+        found = datetime.fromisoformat(cell)
+    except ValueError:
+        fix = "Write numbers, or dates as 2026-01-31 or 2026-01-31T12:00:00."
+        raise SourceError(
+            f"{column.each} {column.line_of(cell)} holds '{cell}', neither a number nor an "
+            "ISO date.",
+            where=column.where,
+            fix=fix,
+        ) from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,271 @@
+"""Rows that numpy saved: images, series or tables in one npz file."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.config import InputFile
+from stillhouse.data.archive import read_arrays
+from stillhouse.data.codes import class_codes, group_code, require_classes
+from stillhouse.data.columns import feature_of_values
+from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.schema import Feature, Kind, Schema
+from stillhouse.data.source import Source
+from stillhouse.errors import SourceError
+
+AXES: dict[str, int] = {"image": 4, "series": 3, "table": 2}
+MAX_CHANNELS = 16
+
+
+class Npz(Source):
+    """Reads `inputs` and, where they are, `targets`, `groups` and `time` from an npz file.
+
+    Args:
+        path: The file. `inputs` is [N, C, H, W] (images in [0, 1]), [N, T, D] (series) or [N, D] (a
+            table in raw units, NaN where a cell is missing); `targets` [N] are whole numbers (−1:
+            unlabelled) or strings (empty: unlabelled); `groups` [N] are whole numbers or strings;
+            `time` [N] are numbers.
+        kind: What `inputs` is; `auto` tells it by the number of axes, and asks where grey images
+            [N, H, W] would pass for series. `image` takes both.
+        classes: Class names by code, for whole-number targets 0 to C − 1; empty: the targets' own
+            values.
+        features: Names of channels or columns; empty: `channel 0` or `feature 0` and so on.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: InputFile,
+        kind: Literal["auto", "image", "series", "table"] = "auto",
+        classes: tuple[str, ...] = (),
+        features: tuple[str, ...] = (),
+    ) -> None:
+        self.path, self.kind, self.classes, self.features = path, kind, classes, features
+
+    def read(self, root: Path) -> Dataset:
+        path = config.file_of(self.path, root)
+        arrays = read_arrays(path, ("inputs", "targets", "groups", "time"))
+        if "inputs" not in arrays:
+            raise SourceError(
+                "there is no array 'inputs'.",
+                where=path.name,
+                fix="Save it with np.savez(file, inputs=…, targets=…).",
+            )
+        inputs, kind = _inputs(arrays["inputs"], self.kind, f"{path.name}, array 'inputs'")
+        for name in ("targets", "groups", "time"):
+            if name in arrays:
+                arrays[name] = _one_a_row(arrays[name], len(inputs), f"{path.name}, array '{name}'")
+        targets, classes = _targets(
+            arrays.get("targets"), self.classes, len(inputs), f"{path.name}, array 'targets'"
+        )
+        schema = Schema(
+            kind, tuple(inputs.shape[1:]), classes, self._features(inputs, kind, path.name)
+        )
+        groups = (
+            torch.tensor([group_code(name) for name in _texts(arrays["groups"])], dtype=torch.int64)
+            if "groups" in arrays
+            else None
+        )
+        time = _times(arrays["time"], f"{path.name}, array 'time'") if "time" in arrays else None
+        dataset = Dataset(
+            torch.from_numpy(inputs), targets, schema, torch.arange(len(inputs)), groups, time
+        )
+        if "targets" in arrays:
+            require_classes(dataset, where=f"{path.name}, array 'targets'")
+        return dataset
+
+    def _features(self, inputs: NDArray[np.float32], kind: Kind, file: str) -> tuple[Feature, ...]:
+        count = inputs.shape[1] if kind in ("image", "table") else inputs.shape[2]
+        if self.features and (len(self.features) != count or len(set(self.features)) != count):
+            raise SourceError(
+                f"features names {len(set(self.features))} features, the rows have {count}.",
+                where=file,
+                fix="Name each once, or leave features out.",
+            )
+        names = self.features or tuple(
+            f"{'feature' if kind == 'table' else 'channel'} {at}" for at in range(count)
+        )
+        if kind == "table":
+            return tuple(feature_of_values(name, inputs[:, at]) for at, name in enumerate(names))
+        return tuple(
+            Feature(
+                name, low=0.0 if kind == "image" else None, high=1.0 if kind == "image" else None
+            )
+            for name in names
+        )
+
+
+def _inputs(raw: NDArray[Any], asked: str, where: str) -> tuple[NDArray[np.float32], Kind]:
+    if raw.dtype.kind not in "fiub":
+        raise SourceError(
+            f"its type is {raw.dtype}, not numbers.",
+            where=where,
+            fix="Save numbers; turn categories into a CSV or into codes.",
+        )
+    if asked == "image" and raw.ndim == 3:
+        raw = raw[:, None]
+    kinds: dict[int, Kind] = {4: "image", 3: "series", 2: "table"}
+    if raw.ndim not in kinds or (asked != "auto" and AXES[asked] != raw.ndim):
+        wanted = (
+            "[N, C, H, W], [N, T, D] or [N, D]"
+            if asked == "auto"
+            else f"{AXES[asked]} axes for {asked} rows"
+        )
+        raise SourceError(
+            f"its shape is {raw.shape}, not {wanted}.",
+            where=where,
+            fix="Reshape it, or set the source's kind.",
+        )
+    kind = kinds[raw.ndim]
+    if asked == "auto" and _could_be_grey(raw):
+        raise SourceError(
+            f"its shape is {raw.shape}{' of bytes' if raw.dtype == np.uint8 else ''}: grey "
+            "images [N, H, W] or series [N, T, D]?",
+            where=where,
+            fix="Set prepare.source.kind to image or to series.",
+        )
+    if raw.size == 0:
+        raise SourceError(
+            f"its shape is {raw.shape}: there is nothing in it.",
+            where=where,
+            fix="Save at least some rows.",
+        )
+    with np.errstate(over="ignore"):
+        inputs = np.ascontiguousarray(raw, dtype=np.float32)
+    _require_values(inputs, kind, where)
+    if kind == "image":
+        _require_image(inputs, where)
+    return inputs, kind
+
+
+def _could_be_grey(raw: NDArray[Any]) -> bool:
+    """Whether three axes look like grey images: bytes, or squares as large as pictures are.
+
+    As series they would be learnt without a word, and wrongly.
+    """
+    return raw.ndim == 3 and (raw.dtype == np.uint8 or raw.shape[1] == raw.shape[2] >= 8)
+
+
+def _require_values(inputs: NDArray[np.float32], kind: Kind, where: str) -> None:
+    flat = inputs.reshape(len(inputs), -1)
+    bad = np.isinf(flat) if kind == "table" else ~np.isfinite(flat)
+    if bad.any():
+        row, at = (int(i) for i in np.argwhere(bad)[0])
+        rows = int(bad.any(axis=1).sum())
+        more = f" ({rows} rows in all)" if rows > 1 else ""
+        fix = (
+            "Write NaN where a cell is missing."
+            if kind == "table"
+            else "Mend or leave out the row; only tables may have missing values."
+        )
+        raise SourceError(
+            f"row {row} holds {flat[row, at]} at position {at}{more}.", where=where, fix=fix
+        )
+
+
+def _require_image(inputs: NDArray[np.float32], where: str) -> None:
+    _, channels, _, width = inputs.shape
+    if channels > MAX_CHANNELS and width <= 4:
+        raise SourceError(
+            f"rows of the shape {inputs.shape[1:]} have their channels last.",
+            where=where,
+            fix="Save inputs.transpose(0, 3, 1, 2): [N, C, H, W].",
+        )
+    outside = ((inputs < 0) | (inputs > 1)).reshape(len(inputs), -1)
+    if outside.any():
+        row = int(outside.any(axis=1).argmax())
+        span = f"[{inputs[row].min():g}, {inputs[row].max():g}]"
+        fix = (
+            "Divide by 255."
+            if inputs.min() >= 0 and inputs.max() <= 255 and inputs.max() > 2
+            else "Scale them to [0, 1]; normalisation is inside the model."
+        )
+        raise SourceError(f"row {row} lies in {span}; images are in [0, 1].", where=where, fix=fix)
+
+
+def _one_a_row(values: NDArray[Any], rows: int, where: str) -> NDArray[Any]:
+    if values.size != rows or (values.ndim > 1 and values.shape[0] != rows) or values.ndim == 0:
+        fix = (
+            "Save classes, not one-hot rows: targets.argmax(1)."
+            if values.ndim == 2 and values.shape[0] == rows
+            else "Save one value a row."
+        )
+        raise SourceError(
+            f"its shape is {values.shape}, but there are {rows} rows.", where=where, fix=fix
+        )
+    return values.reshape(rows)
+
+
+def _texts(values: NDArray[Any]) -> list[str]:
+    """Whole numbers and strings as text, so that both are named the same way."""
+    if values.dtype.kind == "S":
+        return [bytes(v).decode("utf-8", "replace").strip() for v in values]
+    if values.dtype.kind == "f":
+        return [str(int(v)) if np.isfinite(v) and v == int(v) else str(v) for v in values.tolist()]
+    return [str(int(v)) if values.dtype.kind == "b" else str(v).strip() for v in values.tolist()]
+
+
+def _targets(
+    values: NDArray[Any] | None, classes: tuple[str, ...], rows: int, where: str
+) -> tuple[Tensor, tuple[str, ...]]:
+    if values is None:
+        return torch.full((rows,), UNLABELLED), classes
+    if values.dtype.kind not in "iubfUS":
+        raise SourceError(
+            f"its type is {values.dtype}, not whole numbers or strings.",
+            where=where,
+            fix="Save class codes or names.",
+        )
+    texts = _texts(values)
+    absent = {"", "-1", "nan"} if values.dtype.kind in "if" else {""}
+    names = [None if text in absent else text for text in texts]
+    if values.dtype.kind == "f" and any(name is not None and "." in name for name in names):
+        raise SourceError(
+            "it holds fractions, not classes.",
+            where=where,
+            fix="Stillhouse learns classes: bin the values first.",
+        )
+    if not classes:
+        return class_codes(names)
+    by_code = (
+        {str(code): code for code in range(len(classes))}
+        if values.dtype.kind in "iubf"
+        else {name: code for code, name in enumerate(classes)}
+    )
+    unknown = next(
+        (at for at, name in enumerate(names) if name is not None and name not in by_code), None
+    )
+    if unknown is not None:
+        raise SourceError(
+            f"row {unknown} has the target '{names[unknown]}', which is none of the "
+            f"{len(classes)} classes.",
+            where=where,
+            fix="Mend the source's classes.",
+        )
+    return torch.tensor(
+        [UNLABELLED if name is None else by_code[name] for name in names], dtype=torch.int64
+    ), classes
+
+
+def _times(values: NDArray[Any], where: str) -> Tensor:
+    if values.dtype.kind == "M":
+        values = values.astype("datetime64[us]").astype(np.int64) / 1e6
+    if values.dtype.kind not in "fiu":
+        raise SourceError(
+            f"its type is {values.dtype}, not numbers.",
+            where=where,
+            fix="Save seconds, days or cycles.",
+        )
+    times = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(times).all():
+        raise SourceError(
+            f"row {int((~np.isfinite(times)).argmax())} has no time.",
+            where=where,
+            fix="Give every row a time, or leave the row out.",
+        )
+    return torch.from_numpy(times)

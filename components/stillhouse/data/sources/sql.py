@@ -1,0 +1,110 @@
+"""A table that a query gives: from a sqlite file, or from a PostgreSQL server."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stillhouse import config, environment
+from stillhouse.config import InputFile
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.query import ask, postgresql, require_select, sqlite
+from stillhouse.data.schema import FeatureKind
+from stillhouse.data.source import Source
+from stillhouse.data.sources.csv import MISSING, Csv
+from stillhouse.errors import SettingsError
+
+
+class Sql(Source):
+    """Reads the rows of one SELECT, ordered by their key; every column that has no other part is a
+    feature.
+
+    A changed sqlite file makes `prepare` stale. A server says nothing of changes: run the step
+    again by force, or put a date into the query.
+
+    Args:
+        query: One statement that reads; the connection cannot write.
+        target: The column to predict; null means an unlabelled row.
+        key: A column of different whole numbers that name the rows.
+        database: A sqlite file; empty where `variable` is set.
+        variable: Name of the environment variable that holds
+            `postgresql://user:password@host/database`; the address itself belongs in no settings.
+        group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
+            feature.
+        time: A column of numbers, dates or timestamps (UTC where they name no zone), for `split:
+            {by: time}`; it is no feature.
+        drop: Columns to leave out.
+        kinds: Column → number, integer, category or binary, where the inferred kind is not meant.
+        units: Column → unit, for people.
+        bounds: Column → [low, high] that are allowed.
+        immutable: Columns that an attack may not change.
+        missing: Texts that mean a missing cell, beside null and NaN.
+    """
+
+    kinds = frozenset({"table"})
+
+    def __init__(
+        self,
+        *,
+        query: str,
+        target: str,
+        key: str,
+        database: InputFile = "",
+        variable: str = "",
+        group: str | None = None,
+        time: str | None = None,
+        drop: tuple[str, ...] = (),
+        kinds: Mapping[str, FeatureKind] = {},
+        units: Mapping[str, str] = {},
+        bounds: Mapping[str, list[float]] = {},
+        immutable: tuple[str, ...] = (),
+        missing: tuple[str, ...] = MISSING,
+    ) -> None:
+        if bool(database) == bool(variable):
+            said = (
+                "both a database and a variable are set."
+                if database
+                else "neither a database nor a variable is set."
+            )
+            fix = (
+                "Name a sqlite file (database), or the variable that holds a server's address "
+                "(variable)."
+            )
+            raise SettingsError(said, where="prepare.source", fix=fix)
+        self.query, self.database, self.variable = (
+            require_select(query, where="prepare.source.query"),
+            database,
+            variable,
+        )
+        self.dates = frozenset(name for name in (time, group) if name is not None)
+        # From cells on, a table is a table, wherever it came from.
+        self.table = Csv(
+            path=database,
+            target=target,
+            key=key,
+            group=group,
+            time=time,
+            drop=drop,
+            kinds=kinds,
+            units=units,
+            bounds=bounds,
+            immutable=immutable,
+            missing=("", *missing),
+        )
+        self.key = key
+
+    def read(self, root: Path) -> Dataset:
+        if self.database:
+            path = config.file_of(self.database, root)
+            engine, where = sqlite(path), path.name
+        else:
+            address = environment.secret(self.variable)
+            if address is None:
+                fix = "Set it to the database's address, in the environment or in .env."
+                raise SettingsError(
+                    f"the environment variable '{self.variable}' is not set.",
+                    where="prepare.source.variable",
+                    fix=fix,
+                )
+            engine, where = postgresql(address, where=f"${self.variable}"), f"${self.variable}"
+        return self.table.dataset_of(
+            ask(engine, self.query, key=self.key, dates=self.dates, where=where)
+        )
