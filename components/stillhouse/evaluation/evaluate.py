@@ -1,0 +1,109 @@
+"""Ask a model about rows, and say how well it did, each number with its interval."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.errors import DataError
+from stillhouse.evaluation import metrics
+from stillhouse.evaluation.intervals import Interval, bootstrap, proportion
+
+SCALARS = ("accuracy", "balanced_accuracy", "nll", "brier", "ece")
+
+
+def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
+    """Return a model's logits [N, C], float32, in evaluation mode; the model's mode is put back.
+
+    Args:
+        model: From inputs [B, *shape] in data space to logits [B, C].
+        inputs: [N, *shape].
+        batch: Rows at once.
+    """
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            asked = torch.cat(
+                [model(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
+            )
+    finally:
+        model.train(training)
+    return asked.float().clone()  # a clone outside inference mode may enter a loss later
+
+
+def report(
+    logits: Tensor, targets: Tensor, classes: tuple[str, ...], seed: int = 0
+) -> dict[str, Any]:
+    """Return everything that evaluation knows of a split, ready for JSON.
+
+    Args:
+        logits: [N, C].
+        targets: [N]; rows without one (−1) are left out.
+        classes: C names.
+        seed: Of the resampled rows.
+
+    Returns:
+        `rows` (count); `accuracy` (exact interval), `balanced_accuracy`, `nll` (nats), `brier`,
+        `ece` (bootstrap), each [low, estimate, high] at 95 %; `per_class`, a list of {class, rows,
+        correct, interval}; `confusion` [C][C], target by decision; `reliability`, a list of {low,
+        high, rows, confidence, accuracy}.
+
+    Raises:
+        DataError: No row has a target.
+    """
+    has = targets >= 0
+    logits, targets = logits[has].double(), targets[has]
+    if not len(targets):
+        raise DataError("no row has a target.", fix="Evaluation needs labelled rows.")
+    found = {name: list(interval) for name, interval in intervals(logits, targets, seed).items()}
+    counts = metrics.per_class(logits, targets, classes)
+    return {
+        "rows": len(targets),
+        **found,
+        "per_class": [
+            {
+                "class": c["name"],
+                "rows": c["rows"],
+                "correct": c["correct"],
+                "interval": c["interval"] and list(c["interval"]),
+            }
+            for c in counts
+        ],
+        "confusion": metrics.confusion(logits, targets).tolist(),
+        "reliability": [b._asdict() for b in metrics.reliability(logits, targets)],
+    }
+
+
+def intervals(logits: Tensor, targets: Tensor, seed: int = 0) -> dict[str, Interval]:
+    """Return the interval of each scalar metric by name; every row has a target."""
+    n = len(targets)
+    parts = {
+        "balanced_accuracy": metrics.balanced_parts(logits, targets),
+        "nll": metrics.nll_rows(logits, targets)[:, None],
+        "brier": metrics.brier_rows(logits, targets)[:, None],
+        "ece": metrics.ece_parts(logits, targets),
+    }
+    of_sums = {
+        "balanced_accuracy": metrics.balanced_of_sums,
+        "nll": lambda sums: sums[:, 0] / n,
+        "brier": lambda sums: sums[:, 0] / n,
+        "ece": lambda sums: metrics.ece_of_sums(sums, n),
+    }
+    exact = proportion(int(metrics.correct(logits, targets).sum()), n)
+    return {
+        "accuracy": exact,
+        **{name: _inside(name, bootstrap(parts[name], of_sums[name], seed=seed)) for name in parts},
+    }
+
+
+def _inside(name: str, interval: Interval) -> Interval:
+    """Cut an interval at what the metric can be; the bias correction may leave it."""
+    top = {"balanced_accuracy": 1.0, "ece": 1.0, "brier": 2.0}.get(name, float("inf"))
+    low, estimate, high = interval
+    return max(low, 0.0), estimate, min(high, top)
+
+
+def points(split: str, found: dict[str, Any]) -> dict[str, float]:
+    """Return the estimates of a `report` by metric path: {"val/accuracy": …, …}."""
+    return {f"{split}/{name}": float(found[name][1]) for name in SCALARS}
