@@ -1,0 +1,73 @@
+"""Which rows made a loss that is not a number: the message that saves an afternoon."""
+
+from dataclasses import replace
+
+import torch
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.errors import TrainingFailed
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.outputs import Batch
+from stillhouse.training.objective import Objective
+
+NAMED = 10
+
+
+def not_finite(
+    what: str, model: Classifier, objective: Objective, batch: Batch, train: Dataset
+) -> TrainingFailed:
+    """Return the error for a loss or gradient that is NaN or infinite, naming the rows that make it
+    so when they stand alone.
+
+    Args:
+        what: `loss` or `gradient`.
+        model: With the weights before the step.
+        objective: The loss.
+        batch: The rows of the step.
+        train: Where they come from; `train.rows` are their numbers in the source.
+    """
+    where = f"training, step {batch.step}"
+    model.eval()  # batch norm cannot take one row in training mode
+    guilty = [at for at in range(len(batch.rows)) if _broken(model, objective, batch, at)]
+    if len(guilty) == len(batch.rows) and len(guilty) > 1:
+        return TrainingFailed(
+            f"the {what} is not finite for any row of the batch: the weights have diverged.",
+            where=where,
+            fix="Lower the learning rate.",
+        )
+    if not guilty:
+        return TrainingFailed(
+            f"the {what} is not finite, though it is for each row alone.",
+            where=where,
+            fix="Lower the learning rate, or look at the batch-level loss.",
+        )
+    rows = train.rows[batch.rows[guilty].cpu()].tolist()
+    some = ", ".join(str(row) for row in rows[:NAMED]) + (
+        f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    )
+    return TrainingFailed(
+        f"the {what} is not finite at row{'s' if len(rows) > 1 else ''} {some}.",
+        where=where,
+        fix="Look at their inputs and at the teacher's answers to them.",
+    )
+
+
+def _broken(model: Classifier, objective: Objective, batch: Batch, at: int) -> bool:
+    one = slice(at, at + 1)
+    alone = replace(
+        batch,
+        inputs=batch.inputs[one],
+        targets=batch.targets[one],
+        labelled=batch.labelled[one],
+        rows=batch.rows[one],
+    )
+    loss = objective(model, alone)
+    if not torch.isfinite(loss):
+        return True
+    if not loss.requires_grad:
+        return False
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    return not all(
+        bool(torch.isfinite(gradient).all()) for gradient in gradients if gradient is not None
+    )
