@@ -1,0 +1,172 @@
+"""Auto-PGD: gradient ascent with momentum that halves its own steps, row by row, when they no
+longer pay. The loop that the `apgd_…` attacks share.
+"""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.attacks.found import Found
+from stillhouse.attacks.gradient import margin, uphill
+from stillhouse.attacks.losses import Loss
+from stillhouse.attacks.threat import Threat
+
+MOMENTUM = 0.75  # the paper's alpha: the share of the new step; the rest repeats the last one
+SUCCESSES = 0.75  # the paper's rho: fewer steps than this share that raise the loss halve the step
+
+
+@dataclass
+class _Path:
+    """Where each row is on its way; every field is [b, …], so that rows can leave."""
+
+    rows: Tensor
+    clean: Tensor
+    targets: Tensor
+    at: Tensor
+    before: Tensor
+    gradient: Tensor
+    value: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_value: Tensor
+    checked_value: Tensor  # the best value at the last checkpoint
+    halved: Tensor  # whether the last checkpoint halved the step
+    size: Tensor
+    rises: Tensor
+
+    def keep(self, which: Tensor) -> "_Path":
+        return _Path(*(getattr(self, field.name)[which] for field in fields(self)))
+
+
+def auto_pgd(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    threat: Threat,
+    generator: torch.Generator,
+    loss: Loss,
+    found: Found,
+    *,
+    steps: int,
+    restarts: int,
+) -> None:
+    """Note in `found` whatever projected ascent on the loss meets, from random starts; rows that
+    are fooled leave at once.
+
+    z = project(x + η · steepest); x ← project(x + α (z − x) + (1 − α)(x − previous x)). The step η
+    starts at 2 epsilon. At checkpoints that follow each other ever faster it is halved, and the row
+    goes back to its best point, if fewer than ρ of the steps since the last one raised the loss, or
+    if neither the step nor the best loss has changed since. Starts are drawn for all rows, open or
+    not.
+
+    Args:
+        model: Data space [B, *shape] to logits [B, C], in eval mode.
+        inputs: Clean rows [B, *shape].
+        targets: [B], int64.
+        threat: Norm, epsilon, bounds, what may change.
+        generator: Draws the starts.
+        loss: What is raised; only its order and its direction matter.
+        found: The best so far; changed in place.
+        steps: Steps a start.
+        restarts: Starts.
+
+    Source:
+        Croce and Hein 2020, arXiv:2003.01690, algorithm 1; on going back the gradient at the best
+        point is used again, as in the authors' code.
+    """
+    due = checkpoints(steps)
+    for _ in range(restarts):
+        start, rows = threat.random(inputs, generator), found.survivors()
+        if not len(rows):
+            continue
+        path, last = _begin(model, start[rows], rows, inputs, targets, threat, loss, found), 0
+        for step in range(1, steps + 1):
+            stay = found.open(path.rows)
+            path = path if stay.all() else path.keep(stay)
+            if not len(path.rows):
+                break
+            _step(model, path, threat, loss, found, momentum=MOMENTUM if step > 1 else 1.0)
+            if step in due:
+                _check(path, step - last)
+                last = step
+
+
+def checkpoints(steps: int) -> frozenset[int]:
+    """Return after which steps the step size is looked at: shares p₁ = 0.22, then p + max(last
+    stretch − 0.03, 0.06), of all steps, rounded up.
+    """
+    before, at, found = 0.0, 0.22, set()
+    while at < 1:
+        found.add(math.ceil(at * steps - 1e-9))  # 0.41 · 100 is a little more than 41 in binary
+        before, at = at, at + max(at - before - 0.03, 0.06)
+    return frozenset(found)
+
+
+def _begin(
+    model: nn.Module,
+    at: Tensor,
+    rows: Tensor,
+    inputs: Tensor,
+    targets: Tensor,
+    threat: Threat,
+    loss: Loss,
+    found: Found,
+) -> _Path:
+    logits, value, gradient = uphill(model, at, lambda z: loss(z, rows))
+    found.note(at, margin(logits, targets[rows]), rows)
+    size, rises = torch.full_like(value, 2 * threat.epsilon), torch.zeros_like(rows)
+    never = torch.zeros_like(rows, dtype=torch.bool)
+    return _Path(
+        rows,
+        inputs[rows],
+        targets[rows],
+        at,
+        at,
+        gradient,
+        value,
+        at.clone(),
+        gradient.clone(),
+        value.clone(),
+        value.clone(),
+        never,
+        size,
+        rises,
+    )
+
+
+def _step(
+    model: nn.Module, path: _Path, threat: Threat, loss: Loss, found: Found, *, momentum: float
+) -> None:
+    aim = threat.project(
+        path.at + _wide(path.size, path.at) * threat.steepest(path.gradient, path.clean), path.clean
+    )
+    moved = threat.project(
+        path.at + momentum * (aim - path.at) + (1 - momentum) * (path.at - path.before), path.clean
+    )
+    path.before, path.at = path.at, moved
+    logits, value, path.gradient = uphill(model, moved, lambda z: loss(z, path.rows))
+    found.note(moved, margin(logits, path.targets), path.rows)
+    path.rises = path.rises + (value > path.value)
+    path.value, better = value, value > path.best_value
+    path.best = torch.where(_wide(better, moved), moved, path.best)
+    path.best_gradient = torch.where(_wide(better, moved), path.gradient, path.best_gradient)
+    path.best_value = torch.where(better, value, path.best_value)
+
+
+def _check(path: _Path, stretch: int) -> None:
+    """Halve the step of the rows that a checkpoint finds stuck, and take them back to their best
+    point.
+    """
+    stuck = ~path.halved & (path.best_value <= path.checked_value)
+    path.halved = (path.rises < SUCCESSES * stretch) | stuck
+    path.size = torch.where(path.halved, path.size / 2, path.size)
+    path.at = torch.where(_wide(path.halved, path.at), path.best, path.at)
+    path.gradient = torch.where(_wide(path.halved, path.at), path.best_gradient, path.gradient)
+    path.checked_value, path.rises = path.best_value.clone(), torch.zeros_like(path.rises)
+
+
+def _wide(values: Tensor, like: Tensor) -> Tensor:
+    """Return values [b] shaped to go with rows [b, *shape]."""
+    return values.view(-1, *[1] * (like.dim() - 1))
