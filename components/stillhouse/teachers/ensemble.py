@@ -1,0 +1,108 @@
+"""Several teachers that answer as one: the average of their probabilities."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.config import Spec
+from stillhouse.data.schema import Schema
+from stillhouse.errors import SettingsError
+from stillhouse.evaluation.metrics import accuracy
+from stillhouse.models.access import accept
+from stillhouse.teachers.ask import ask
+from stillhouse.teachers.probabilities import log_probabilities
+from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
+from stillhouse.workspace import dump_json
+
+FORM = "form.json"
+
+
+class Ensemble(Teacher):
+    """Makes every member ready, and averages what they say; a black box, whatever its members are.
+
+    Args:
+        members: Teachers with their settings: `[{name: sklearn}, {name: fit, architecture: {name:
+            mlp}}]`. A member's seed is its own plus its place, so that the same one twice is two
+            different ones.
+        weights: `equal`, or `accuracy`: each member weighs as its accuracy on val.
+    """
+
+    def __init__(
+        self, *, members: tuple[Spec, ...], weights: Literal["equal", "accuracy"] = "equal"
+    ) -> None:
+        if len(members) < 2:
+            raise SettingsError(
+                f"an ensemble has two members or more, not {len(members)}.",
+                where="teacher.members",
+                fix="Name the teacher itself, or add one.",
+            )
+        self.members: list[Teacher] = [
+            config.plugin("teachers", spec, where=f"teacher.members.{at}")
+            for at, spec in enumerate(members)
+        ]
+        self.names, self.weights = [str(spec["name"]) for spec in members], weights
+
+    def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
+        files: dict[str, bytes] = {}
+        weights = []
+        for at, (name, member) in enumerate(zip(self.names, self.members, strict=True)):
+            accept(name, member.accepts, lesson.train.schema.kind)
+            made = member.learn(
+                replace(lesson, seed=lesson.seed + at, scratch=lesson.scratch / f"member {at}")
+            )
+            files |= {f"{at}/{inner}": data for inner, data in made.items()}
+            weights.append(self._weight(member, made, lesson, at))
+        return {
+            **files,
+            FORM: dump_json({"weights": [weight / sum(weights) for weight in weights]}),
+        }
+
+    def _weight(self, member: Teacher, made: Mapping[str, bytes], lesson: Lesson, at: int) -> float:
+        if self.weights == "equal":
+            return 1.0
+        val = lesson.val.labelled
+        answers = ask(
+            member.recall(made, lesson.train.schema), val, where=f"teacher.members.{at}, on val"
+        )
+        return max(
+            float(accuracy(answers, val.targets)), 1e-6
+        )  # one that is never right must not make the sum 0
+
+    def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
+        weights = json.loads(files[FORM])["weights"]
+        held = [
+            {
+                name.partition("/")[2]: data
+                for name, data in files.items()
+                if name.startswith(f"{at}/")
+            }
+            for at in range(len(self.members))
+        ]
+        return Average(
+            [member.recall(made, schema) for member, made in zip(self.members, held, strict=True)],
+            weights,
+        )
+
+
+class Average(Oracle):
+    """The weighted mean of several teachers' probabilities."""
+
+    def __init__(self, oracles: list[Oracle], weights: list[float]) -> None:
+        self._oracles, self._weights = oracles, weights
+        counts = [oracle.parameters for oracle in oracles]
+        self.parameters = sum(counts) if all(counts) else 0
+
+    def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        parts = [
+            weight * oracle.logits(inputs, rows).double().softmax(dim=1)
+            for oracle, weight in zip(self._oracles, self._weights, strict=True)
+        ]
+        return log_probabilities(torch.stack(parts).sum(dim=0))
+
+    def answers(self, rows: Tensor) -> Tensor:
+        return torch.stack([oracle.answers(rows) for oracle in self._oracles]).all(dim=0)

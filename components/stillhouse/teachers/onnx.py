@@ -1,0 +1,245 @@
+"""A teacher that somebody exported: an ONNX file, asked in ONNX Runtime on one thread."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.config import InputFile, Positive
+from stillhouse.data.schema import Schema
+from stillhouse.errors import SourceError
+from stillhouse.models import onnx_file
+from stillhouse.teachers.classes import order, require_count
+from stillhouse.teachers.probabilities import are_probabilities, log_probabilities
+from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
+from stillhouse.workspace import dump_json
+
+MODEL, FORM = "teacher.onnx", "form.json"
+WEIGHT_TYPES = (
+    1,
+    2,
+    3,
+    10,
+    11,
+    16,
+)  # float, uint8, int8, float16, double, bfloat16: the rest are shapes and indices
+TRIED = 64  # val rows that tell probabilities from logits
+DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+
+
+class Onnx(Teacher):
+    """Reads a classifier with one input, rows in data space or shifted and scaled from it, and an
+    output [N, C].
+
+    Args:
+        path: The file; its weights are inside.
+        output: Whether it answers logits or probabilities; `auto` looks at its answers to some val
+            rows.
+        classes: Class names by column of its output; empty: the data's order.
+        mean: What it was trained to have subtracted from its rows: one number, or one a feature (an
+            image's or a series' channel); empty: nothing.
+        std: What it was trained to have its rows divided by then, likewise; `[0.003922]` (1/255)
+            turns images in [0, 1] into 0 to 255.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: InputFile,
+        output: Literal["logits", "probabilities", "auto"] = "auto",
+        classes: tuple[str, ...] = (),
+        mean: tuple[float, ...] = (),
+        std: tuple[Positive, ...] = (),
+    ) -> None:
+        self.path, self.output, self.classes, self.mean, self.std = path, output, classes, mean, std
+
+    def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
+        path = config.file_of(self.path, lesson.root)
+        if not path.is_file():
+            raise SourceError(
+                f"there is no file '{path.name}'.",
+                where=str(path),
+                fix="Check the path; relative ones start at params.yaml.",
+            )
+        data = path.read_bytes()
+        session = Session(data, lesson.val.schema.shape, where=path.name)
+        scale = {
+            "mean": _by_feature(self.mean, lesson.val.schema, "teacher.mean"),
+            "std": _by_feature(self.std, lesson.val.schema, "teacher.std"),
+        }
+        answers = session(_scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
+        require_count(answers.shape[1], lesson.val.classes, where=path.name)
+        form = (
+            self.output
+            if self.output != "auto"
+            else ("probabilities" if are_probabilities(answers) else "logits")
+        )
+        columns = order(self.classes, lesson.val.classes, where="teacher.classes")
+        return {
+            MODEL: data,
+            FORM: dump_json(
+                {
+                    "output": form,
+                    "columns": columns,
+                    **{key: value for key, value in scale.items() if value},
+                }
+            ),
+        }
+
+    def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
+        form = json.loads(files[FORM])
+        require_count(len(form["columns"]), schema.classes, where=MODEL)
+        return Exported(Session(files[MODEL], schema.shape, where=MODEL), form, schema)
+
+
+class Exported(Oracle):
+    """An ONNX model that answers; a black box."""
+
+    def __init__(self, session: "Session", form: Mapping[str, Any], schema: Schema) -> None:
+        self._session, self._form, self._schema = session, form, schema
+        self._output, self._columns = form["output"], form["columns"]
+        self.parameters = session.parameters
+
+    def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
+        answers = self._session(_scaled(inputs, self._form, self._schema))
+        if answers.ndim != 2 or answers.shape[1] != len(self._columns):
+            raise SourceError(
+                f"the teacher answers {list(answers.shape)}, not [N, {len(self._columns)}].",
+                where=MODEL,
+                fix="Bring a classifier.",
+            )
+        ordered = answers[:, self._columns]
+        return log_probabilities(ordered) if self._output == "probabilities" else ordered
+
+
+def _by_feature(values: tuple[float, ...], schema: Schema, where: str) -> list[float]:
+    features = len(schema.features)
+    if values and len(values) not in (1, features):
+        raise SourceError(
+            f"it holds {len(values)} numbers, the rows have {features} features.",
+            where=where,
+            fix="Give one number, or one a feature, in order.",
+        )
+    return list(values)
+
+
+def _scaled(inputs: Tensor, form: Mapping[str, Any], schema: Schema) -> Tensor:
+    """Return rows [B, *shape] as the teacher knows them: less its means, over its standard
+    deviations.
+    """
+    shape = (
+        (-1, *[1] * (len(schema.shape) - 1)) if schema.kind == "image" else (-1,)
+    )  # an image's channels come first, all other features last
+    if form.get("mean"):
+        inputs = inputs - torch.tensor(form["mean"]).view(shape)
+    return inputs / torch.tensor(form["std"]).view(shape) if form.get("std") else inputs
+
+
+class Session:
+    """An ONNX model in ONNX Runtime: rows in, the first output [N, C] of floats out.
+
+    Args:
+        data: The file's bytes.
+        shape: Of one row.
+        where: The file, for messages.
+
+    Raises:
+        SourceError: The file is not what `onnx_file.read` accepts, does not load, or takes other
+            rows.
+    """
+
+    def __init__(self, data: bytes, shape: tuple[int, ...], *, where: str) -> None:
+        self._where = where
+        model = onnx_file.read(data, where)
+        self.parameters = sum(
+            int(np.prod(tensor.dims))
+            for tensor in model.graph.initializer
+            if tensor.data_type in WEIGHT_TYPES
+        )
+        self._session = _open(data, where)
+        self._input = _only_input(self._session, shape, where)
+        self._output = next(
+            (
+                o.name
+                for o in self._session.get_outputs()
+                if o.type in DTYPES and len(o.shape or ()) in (0, 2)
+            ),
+            "",
+        )
+        if not self._output:
+            names = ", ".join(f"{o.name} {o.type} {o.shape}" for o in self._session.get_outputs())
+            raise SourceError(
+                f"it has no output [N, C] of floats, only {names}.",
+                where=where,
+                fix="Export the scores as a tensor (zipmap off).",
+            )
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return answers [B, C] to rows [B, *shape]; a model of a fixed batch gets full ones, the
+        last filled up with its last row.
+        """
+        fixed = self._input.shape[0]
+        size = fixed if isinstance(fixed, int) and fixed > 0 else max(len(inputs), 1)
+        parts = [
+            self._ask(inputs[start : start + size], size) for start in range(0, len(inputs), size)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, 0)
+
+    def _ask(self, inputs: Tensor, size: int) -> Tensor:
+        rows = np.asarray(inputs, dtype=DTYPES[self._input.type])
+        full = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+        try:
+            [answers] = self._session.run([self._output], {self._input.name: full})
+        except Exception as error:  # ONNX Runtime's errors share no base class
+            raise SourceError(
+                f"the model cannot answer: {_short(error)}",
+                where=self._where,
+                fix="Export it for such rows, batch first.",
+            ) from None
+        return torch.from_numpy(np.array(answers, dtype=np.float32))[: len(rows)]
+
+
+def _open(data: bytes, where: str) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # its warnings go to stderr past our own
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class
+        raise SourceError(
+            f"ONNX Runtime cannot load the model: {_short(error)}",
+            where=where,
+            fix="Export it again.",
+        ) from None
+
+
+def _only_input(session: Any, shape: tuple[int, ...], where: str) -> Any:
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type not in DTYPES:
+        names = ", ".join(f"{i.name} {i.type}" for i in inputs)
+        raise SourceError(
+            f"it takes {names}, not one tensor of floats.",
+            where=where,
+            fix="Export it with rows in data space as its only input.",
+        )
+    found = list(inputs[0].shape)
+    fits = len(found) == len(shape) + 1 and all(
+        not isinstance(f, int) or f == wanted for f, wanted in zip(found[1:], shape, strict=True)
+    )
+    if not fits:
+        raise SourceError(
+            f"it takes rows of the shape {found[1:]}, the data have {list(shape)}.",
+            where=where,
+            fix="Export it for such rows, batch first.",
+        )
+    return inputs[0]
+
+
+def _short(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300]

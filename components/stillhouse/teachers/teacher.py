@@ -1,0 +1,109 @@
+"""What every teacher does: get ready once, then answer."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a teacher may learn from: all train rows with all their targets, also those withheld
+    from the student.
+
+    Attributes:
+        train: All train rows.
+        val: For choosing; never test.
+        root: Relative paths in settings start here.
+        scratch: A folder for checkpoints that survive a kill.
+        seed: Of everything random.
+        progress: Called with (done, total, note) while it works.
+    """
+
+    train: Dataset
+    val: Dataset
+    root: Path
+    scratch: Path
+    seed: int
+    progress: Callable[[int, int, str], None]
+
+
+class Oracle(ABC):
+    """A teacher that is ready to answer.
+
+    Attributes:
+        gives: Some of logits, features, gradients.
+        parameters: How many weights it has; 0 where nobody can know.
+        module: The torch module in data space, if it is one.
+    """
+
+    gives: frozenset[str] = frozenset({"logits"})
+    parameters: int = 0
+    module: nn.Module | None = None
+
+    @abstractmethod
+    def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        """Return logits (or log-probabilities) [B, C], float32.
+
+        Args:
+            inputs: [B, *shape], data space.
+            rows: [B], int64: the rows' numbers in their source.
+        """
+
+    def answers(self, rows: Tensor) -> Tensor:
+        """Return which rows it can answer, bool [B]; a model answers all, a list of predictions
+        those that it holds.
+        """
+        return torch.ones(len(rows), dtype=torch.bool)
+
+
+class _Function(Oracle):
+    def __init__(self, answer: Callable[[Tensor, Tensor], Tensor], parameters: int) -> None:
+        self._answer, self.parameters = answer, parameters
+
+    def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        return self._answer(inputs, rows)
+
+
+def oracle(answer: Callable[[Tensor, Tensor], Tensor], *, parameters: int = 0) -> Oracle:
+    """Return a black box that answers by a function.
+
+    Args:
+        answer: Inputs [B, *shape] in data space and row numbers [B] to logits [B, C], float32.
+        parameters: How many weights it has; 0 where nobody can know.
+    """
+    return _Function(answer, parameters)
+
+
+class Teacher(ABC):
+    """A kind of teacher, made from settings.
+
+    Attributes:
+        accepts: The kinds of rows it takes.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"image", "table", "series"})
+
+    @abstractmethod
+    def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
+        """Return the files that make this teacher, by name; the step stores them.
+
+        Raises:
+            SourceError: A file that the settings name is missing, or is not what it says.
+        """
+
+    @abstractmethod
+    def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
+        """Return the teacher that `learn` stored, ready to answer.
+
+        Raises:
+            SourceError: It answers another number of classes than the data has, or the file is not
+                what it says.
+        """
