@@ -1,0 +1,206 @@
+"""What the teacher said, asked once and stored: shards of fp16 logits, and a manifest written last.
+
+A logit is stored less its row's largest, which changes no softmax and keeps fp16 from overflowing:
+the values are 0 and below, finest near 0 where the probability is. Shards that were finished before
+a kill wait in a work folder under the address of exactly this question (teacher, data, rows,
+views), each named by its hash, and are not asked again.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.failpoints import failpoint
+from stillhouse.teachers.ask import ask
+from stillhouse.teachers.teacher import Oracle
+from stillhouse.training.fit import silent
+from stillhouse.workspace import dump_json, dump_tensors, parse_tensors, sha256_bytes, write_atomic
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+SHARD_ROWS = 8192
+SENTINELS = 8
+LOWEST = -60_000.0  # fp16 ends at −65,504; a probability that small is 0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of answers to consecutive rows.
+
+    Attributes:
+        file: Its name in the store.
+        view: Which augmented view of the rows.
+        start: Position of its first row in the data set.
+        rows: How many.
+        sha256: Of its bytes.
+    """
+
+    file: str
+    view: int
+    start: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """What exactly is asked; two equal ones have equal answers.
+
+    Attributes:
+        teacher: Fingerprint.
+        data: Fingerprint of inputs, targets and schema: a changed preprocessing changes it.
+        rows: sha256 over the rows' numbers in order.
+        classes: Names by code.
+        views: Augmented views a row; 1 is the row itself.
+        count: N.
+        shard_rows: Rows a shard.
+    """
+
+    teacher: str
+    data: str
+    rows: str
+    classes: tuple[str, ...]
+    views: int
+    count: int
+    shard_rows: int
+
+    @property
+    def address(self) -> str:
+        """The sha256 of the question."""
+        return hashlib.sha256(dump_json({"format": FORMAT, **asdict(self)})).hexdigest()
+
+
+def question(
+    dataset: Dataset, *, teacher: str, views: int = 1, shard_rows: int = SHARD_ROWS
+) -> Question:
+    """Return what is asked about these rows."""
+    return Question(
+        teacher,
+        dataset.fingerprint(),
+        rows_digest(dataset.rows),
+        dataset.classes,
+        views,
+        len(dataset),
+        shard_rows,
+    )
+
+
+def rows_digest(rows: Tensor) -> str:
+    """Return the sha256 over row numbers [N] in their order."""
+    return hashlib.sha256(rows.contiguous().numpy().tobytes()).hexdigest()
+
+
+def shifted(logits: Tensor) -> Tensor:
+    """Return logits [N, C] less each row's largest, as fp16: the same softmax, and nothing that
+    overflows.
+    """
+    return (logits.double() - logits.double().amax(dim=1, keepdim=True)).clamp(min=LOWEST).half()
+
+
+def sentinel_places(count: int) -> list[int]:
+    """Return the positions of the rows that are asked again at every opening: at most 8, spread
+    over all.
+    """
+    return (
+        sorted({round(k * (count - 1) / (SENTINELS - 1)) for k in range(SENTINELS)})
+        if count
+        else []
+    )
+
+
+def build(
+    oracle: Oracle,
+    dataset: Dataset,
+    *,
+    teacher: str,
+    work: Path,
+    write: Callable[[str, bytes], None],
+    views: int = 1,
+    shard_rows: int = SHARD_ROWS,
+    progress: Callable[[int, int, str], None] = silent,
+) -> dict[str, Any]:
+    """Ask a teacher about every row and store its answers.
+
+    Args:
+        oracle: The teacher.
+        dataset: N rows.
+        teacher: Its fingerprint.
+        work: A folder that survives a kill; finished shards wait there.
+        write: Writes a file of the store by name, atomically; the manifest comes last.
+        views: Only 1 so far: the rows themselves.
+        shard_rows: Rows a shard.
+        progress: Called with (rows done, all rows, a note).
+
+    Returns:
+        The manifest.
+
+    Raises:
+        SourceError: An answer is missing or not a finite number; the rows are named.
+        OSError: The disk is full or broken.
+    """
+    asked = question(dataset, teacher=teacher, views=views, shard_rows=shard_rows)
+    place = work / asked.address[:32]
+    shards, sentinels = [], []
+    wanted = sentinel_places(len(dataset))
+    for index, start in enumerate(range(0, len(dataset), shard_rows)):
+        part = dataset.take(torch.arange(start, min(start + shard_rows, len(dataset))))
+        data = _finished(place, index) or _ask_shard(oracle, part, place, index)
+        shards.append(
+            Shard(f"view0-{index:05d}.safetensors", 0, start, len(part), sha256_bytes(data))
+        )
+        write(shards[-1].file, data)
+        sentinels += _sentinels(
+            data, [at - start for at in wanted if start <= at < start + len(part)], start
+        )
+        progress(start + len(part), len(dataset), "asking the teacher")
+    manifest = {
+        "format": FORMAT,
+        **asdict(asked),
+        "classes": list(asked.classes),
+        "shards": [asdict(shard) for shard in shards],
+        "sentinels": sentinels,
+    }
+    failpoint("knowledge.before_manifest")
+    write(MANIFEST, dump_json(manifest))
+    return manifest
+
+
+def _finished(place: Path, index: int) -> bytes | None:
+    """Return a shard that was finished before a kill, if its bytes are still those of its name."""
+    for path in sorted(place.glob(f"{index:05d}.*.safetensors")):
+        data = path.read_bytes()
+        if sha256_bytes(data) == path.name.split(".")[1]:
+            return data
+        path.unlink()
+    return None
+
+
+def _ask_shard(oracle: Oracle, part: Dataset, place: Path, index: int) -> bytes:
+    data = dump_tensors(
+        {
+            "logits": shifted(ask(oracle, part, where="knowledge, the teacher on train")),
+            "rows": part.rows,
+        }
+    )
+    failpoint("knowledge.before_shard")
+    write_atomic(place / f"{index:05d}.{sha256_bytes(data)}.safetensors", data)
+    failpoint("knowledge.after_shard")
+    return data
+
+
+def _sentinels(data: bytes, places: list[int], start: int) -> list[dict[str, Any]]:
+    held = parse_tensors(data, where="knowledge")
+    return [
+        {
+            "at": start + at,
+            "row": int(held["rows"][at]),
+            "answer": held["logits"][at].float().tolist(),
+        }
+        for at in places
+    ]

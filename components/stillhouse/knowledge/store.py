@@ -1,0 +1,204 @@
+"""Stored answers, opened only if they are whole and still what this teacher says of these rows."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.errors import Corrupt, UsageError
+from stillhouse.knowledge.build import FORMAT, MANIFEST, Shard, rows_digest, shifted
+from stillhouse.teachers.ask import ask, naming
+from stillhouse.teachers.recall import recall
+from stillhouse.teachers.teacher import Oracle
+from stillhouse.workspace import StepFiles, parse_tensors, sha256_bytes
+
+FOLDER = "knowledge/store"
+AGAIN = "Run the step `knowledge` again."
+# fp16 keeps 11 binary digits; another batch size moves a float32 answer far less
+RELATIVE, ABSOLUTE = 2e-3, 2e-3
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A teacher's answers to N rows.
+
+    Attributes:
+        folder: Where the store is.
+        manifest: What it says of itself.
+        shards: Its files, by view and position.
+    """
+
+    folder: Path
+    manifest: dict[str, Any]
+    shards: tuple[Shard, ...]
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        dataset: Dataset,
+        oracle: Oracle | None = None,
+        *,
+        teacher: str | None = None,
+    ) -> "Knowledge":
+        """Return the stored answers to these rows, after every shard was compared with its hash.
+
+        Args:
+            folder: The store.
+            dataset: The rows that the answers must be about, in this order.
+            oracle: The teacher, to be asked about the sentinel rows again; None where it cannot be
+                asked.
+            teacher: The fingerprint that the store must be of; None where any will do.
+
+        Raises:
+            Corrupt: A file is missing or its bytes are not those that were stored.
+            UsageError: The answers are stale: of another teacher, other or permuted rows, changed
+                inputs, another class order. The message says which.
+        """
+        found = cls._read(folder)
+        rows = torch.cat(
+            [found._shard(shard)["rows"] for shard in found.shards if shard.view == 0]
+            or [torch.empty(0, dtype=torch.int64)]
+        )
+        found._require_same(dataset, rows, teacher)
+        if oracle is not None:
+            found._ask_again(oracle, dataset)
+        return found
+
+    @classmethod
+    def _read(cls, folder: Path) -> "Knowledge":
+        path = folder / MANIFEST
+        try:
+            manifest = json.loads(path.read_bytes())
+            shards = tuple(Shard(**shard) for shard in manifest["shards"])
+        except FileNotFoundError:
+            raise Corrupt(
+                "there is no manifest: the store was not finished.", where=str(folder), fix=AGAIN
+            ) from None
+        except (ValueError, KeyError, TypeError):
+            raise Corrupt("the manifest is broken.", where=str(path), fix=AGAIN) from None
+        if manifest.get("format") != FORMAT:
+            raise UsageError(
+                f"the store has the format {manifest.get('format')}, not {FORMAT}.",
+                where=str(folder),
+                fix=AGAIN,
+            )
+        return cls(folder, manifest, shards)
+
+    def logits(self, view: int = 0) -> Tensor:
+        """Return the answers [N, C], float32, in the data set's order, each row's largest 0.
+
+        Raises:
+            UsageError: There is no such view.
+            Corrupt: A shard changed since it was opened.
+        """
+        parts = [
+            self._shard(shard)["logits"].float() for shard in self.shards if shard.view == view
+        ]
+        if not parts:
+            raise UsageError(
+                f"there is no view {view}, only {self.manifest['views']} of them.",
+                where=str(self.folder),
+                fix="Views are numbered from 0.",
+            )
+        return torch.cat(parts)
+
+    def _shard(self, shard: Shard) -> dict[str, Tensor]:
+        path = self.folder / shard.file
+        data = path.read_bytes() if path.is_file() else b""
+        if sha256_bytes(data) != shard.sha256:
+            why = "is not what was stored" if data else "is missing"
+            raise Corrupt(f"the shard {why}.", where=str(path), fix=AGAIN)
+        return parse_tensors(data, where=str(path))
+
+    def _require_same(self, dataset: Dataset, rows: Tensor, teacher: str | None) -> None:
+        held = self.manifest
+        if teacher is not None and teacher != held["teacher"]:
+            raise _stale(
+                self.folder,
+                f"they are another teacher's ({held['teacher'][:8]}, now {teacher[:8]})",
+            )
+        if tuple(held["classes"]) != dataset.classes:
+            same = sorted(held["classes"]) == sorted(dataset.classes)
+            raise _stale(
+                self.folder,
+                "the classes are in another order" if same else "the data have other classes",
+            )
+        if rows_digest(dataset.rows) != held["rows"]:
+            raise _stale(self.folder, _how_rows_differ(rows, dataset.rows))
+        if dataset.fingerprint() != held["data"]:
+            raise _stale(
+                self.folder, "the rows are the same, but their inputs, targets or schema changed"
+            )
+
+    def _ask_again(self, oracle: Oracle, dataset: Dataset) -> None:
+        sentinels = self.manifest["sentinels"]
+        if not sentinels:
+            return
+        held = torch.tensor([s["answer"] for s in sentinels])
+        now = shifted(
+            ask(
+                oracle,
+                dataset.take(torch.tensor([s["at"] for s in sentinels])),
+                where="knowledge, sentinels",
+            )
+        ).float()
+        if not _close(now, held):
+            raise _stale(
+                self.folder,
+                _how_answers_differ(now, held, torch.tensor([s["row"] for s in sentinels])),
+            )
+
+
+def reopen(files: StepFiles, dataset: Dataset) -> Knowledge:
+    """Return what the step `knowledge` stored, asked about its sentinels again.
+
+    Errors as `Knowledge.open`.
+    """
+    about = files.read_json("teacher/teacher.json")
+    return Knowledge.open(
+        files.path(FOLDER), dataset, recall(files, dataset.schema), teacher=about["fingerprint"]
+    )
+
+
+def _stale(folder: Path, why: str) -> UsageError:
+    return UsageError(f"the stored answers are stale: {why}.", where=str(folder), fix=AGAIN)
+
+
+def _close(now: Tensor, held: Tensor) -> bool:
+    return now.shape == held.shape and torch.allclose(now, held, rtol=RELATIVE, atol=ABSOLUTE)
+
+
+def _how_rows_differ(held: Tensor, now: Tensor) -> str:
+    if len(held) == len(now) and bool((held.sort().values == now.sort().values).all()):
+        moved = now[held != now]
+        return f"the rows are in another order, from {naming(moved[:1])} on"
+    unknown = now[~torch.isin(now, held)]
+    return (
+        f"there is none for {naming(unknown)}"
+        if len(unknown)
+        else f"they are for {len(held)} rows, the data have {len(now)} of them"
+    )
+
+
+def _how_answers_differ(now: Tensor, held: Tensor, rows: Tensor) -> str:
+    """Tell the usual accidents apart by what they do to the sentinels' answers."""
+    if now.shape == held.shape and _close(now.sort(dim=1).values, held.sort(dim=1).values):
+        return "the teacher now gives its classes in another order"
+    if now.shape == held.shape and all(
+        any(_close(answer, other) for other in held) for answer in now
+    ):
+        return "the teacher now gives one row's answer to another: rows are permuted"
+    wrong = (
+        rows[~torch.isclose(now, held, rtol=RELATIVE, atol=ABSOLUTE).all(dim=1)]
+        if now.shape == held.shape
+        else rows
+    )
+    return (
+        f"the teacher now answers {naming(wrong)} otherwise: its weights or its preprocessing "
+        "changed"
+    )
