@@ -1,0 +1,51 @@
+"""Run an ONNX model the way a device with one core would."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stillhouse.models import onnx_file
+
+# Rows asked at once. Matrix products of other sizes may round otherwise, so that whoever recomputes
+# a number asks in the same chunks.
+CHUNK = 256
+
+
+class Session:
+    """An ONNX model that answers, on the CPU and in one thread.
+
+    Args:
+        data: The file's bytes.
+        where: The file's name, for messages.
+
+    Raises:
+        SourceError: It is not ONNX, or keeps tensors in other files.
+    """
+
+    def __init__(self, data: bytes, *, where: str = "student.onnx") -> None:
+        import onnxruntime
+
+        model = onnx_file.read(data, where)
+        self.opset = next(
+            int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx")
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3  # errors; its warnings are about graph optimisations
+        self._session: Any = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
+        self.inputs: str = self._session.get_inputs()[0].name
+        self.outputs: str = self._session.get_outputs()[0].name
+
+    def ask(self, inputs: Tensor) -> Tensor:
+        """Return logits [B, C] of rows [B, *shape], in one call."""
+        return torch.from_numpy(
+            self._session.run([self.outputs], {self.inputs: inputs.contiguous().numpy()})[0]
+        )
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Return logits [N, C] of rows [N, *shape], N at least 1, asked 256 at a time."""
+        return torch.cat([self.ask(part) for part in torch.split(inputs, CHUNK)])
