@@ -1,0 +1,113 @@
+"""From `{name: pgd, norm: linf, epsilon: 0.1, steps: 20}` in params.yaml to an attack with its
+threat and its label.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stillhouse import config, plugins
+from stillhouse.attacks.attack import Attack
+from stillhouse.attacks.space import Space
+from stillhouse.attacks.threat import Norm, Threat
+from stillhouse.config import Positive, Spec
+from stillhouse.errors import SettingsError, nearest
+
+
+@dataclass(frozen=True)
+class Ball:
+    """What every attack's settings hold beside its own knobs."""
+
+    norm: Norm
+    epsilon: Positive
+
+
+@dataclass(frozen=True)
+class Case:
+    """One attack under one threat.
+
+    Attributes:
+        label: Names it in metrics and outcomes, such as `pgd_linf_0.1`.
+        name: The plugin's.
+        ball: Norm and epsilon.
+        settings: The attack's own knobs, as written.
+        attack: Ready to run.
+    """
+
+    label: str
+    name: str
+    ball: Ball
+    settings: dict[str, Any]
+    attack: Attack
+
+    def threat(self, space: Space) -> Threat:
+        """Return what it may do to rows of this space."""
+        return Threat(self.ball.norm, self.ball.epsilon, space)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON's form of it."""
+        return {
+            "label": self.label,
+            "name": self.name,
+            "norm": self.ball.norm,
+            "epsilon": self.ball.epsilon,
+            "settings": self.settings,
+        }
+
+
+def check_case(spec: Spec, where: str) -> None:
+    """Check an attack's settings without running it.
+
+    Raises:
+        SettingsError: An unknown key, a wrong type, a norm that is not linf or l2, an epsilon that
+            is not above 0.
+        PluginNotFound: No attack has that name.
+    """
+    make_case(spec, where)
+
+
+def make_case(spec: Spec, where: str) -> Case:
+    """Return the case that a mapping describes. Errors as `check_case`."""
+    name, rest = config.split_spec("attacks", spec, where=where)
+    make: Callable[..., Any] = plugins.load("attacks", name)
+    own = config.parameters(make)
+    for key in rest:
+        if key not in own and key not in ("norm", "epsilon"):
+            raise SettingsError(
+                f"unknown setting '{key}'.",
+                where=where,
+                fix=nearest(key, ["name", "norm", "epsilon", *own]),
+            )
+    ball = config.build(
+        Ball, {key: _number(rest[key]) for key in ("norm", "epsilon") if key in rest}, where=where
+    )
+    if not math.isfinite(ball.epsilon):
+        raise SettingsError(
+            f"must be a finite number, not {ball.epsilon}.",
+            where=f"{where}.epsilon",
+            fix="Mend it in params.yaml or in --set.",
+        )
+    settings = {key: value for key, value in rest.items() if key in own}
+    attack: Attack = config.build(make, settings, where=where)
+    return Case(f"{name}_{ball.norm}_{ball.epsilon:g}", name, ball, settings, attack)
+
+
+def _number(value: object) -> object:
+    """YAML's 1 is a number too; a string, even "1", is none."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def make_cases(specs: Sequence[Spec], where: str) -> list[Case]:
+    """Return the cases in their order; labels that would be equal are numbered.
+
+    Errors as `check_case`.
+    """
+    seen: dict[str, int] = {}
+    cases = []
+    for index, spec in enumerate(specs):
+        case = make_case(spec, f"{where}.{index}")
+        seen[case.label] = seen.get(case.label, 0) + 1
+        label = case.label if seen[case.label] == 1 else f"{case.label}_{seen[case.label]}"
+        cases.append(Case(label, case.name, case.ball, case.settings, case.attack))
+    return cases

@@ -1,0 +1,45 @@
+"""Who is examined: the student whose gradients are known, and the file that ships and has the last
+word.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.attacks.space import Space
+from stillhouse.evaluation.metrics import correct
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under examination, and the rows.
+
+    Attributes:
+        model: The torch student, for gradients.
+        answer: The deployed model: inputs [N, *shape] to logits [N, C]; it decides what is correct.
+        inputs: Clean test rows [N, *shape].
+        targets: [N], int64, all labelled.
+        space: Where the inputs live.
+        seed: Of everything random.
+    """
+
+    model: nn.Module
+    answer: Callable[[Tensor], Tensor]
+    inputs: Tensor
+    targets: Tensor
+    space: Space
+    seed: int
+
+    def right(self, inputs: Tensor) -> Tensor:
+        """Return whether the deployed model is right about each row [N], bool."""
+        return correct(self.answer(inputs), self.targets)
+
+    def generator(self, label: str) -> torch.Generator:
+        """Return a generator of its own for each label, so that leaving one out or adding one
+        changes no other.
+        """
+        digest = hashlib.sha256(f"{self.seed}/{label}".encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))

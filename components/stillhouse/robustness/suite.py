@@ -1,0 +1,171 @@
+"""The whole examination: attacks, the teacher's adversarial rows, curves, corruptions; outcomes are
+kept row by row.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.attacks.run import frozen
+from stillhouse.robustness.adversarial import (
+    Result,
+    as_json,
+    attacked,
+    crossing,
+    curve,
+    share,
+    transfers,
+    worst,
+)
+from stillhouse.robustness.case import Case
+from stillhouse.robustness.corruption import SEVERITIES, Corruption
+from stillhouse.robustness.shift import Shift, shifted
+from stillhouse.robustness.subject import Subject
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What to examine.
+
+    Attributes:
+        cases: Attacks that take such rows.
+        corruptions: By name; they take such rows.
+        surrogate: The teacher's torch model; None where it has none.
+        no_surrogate: Why there is none.
+        not_measured: What was left out before, with the reason.
+    """
+
+    cases: Sequence[Case]
+    corruptions: Mapping[str, Corruption]
+    surrogate: nn.Module | None
+    no_surrogate: str = ""
+    not_measured: Sequence[Mapping[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        clean: [N], bool: right unattacked.
+        results: One an attack, transfers last.
+        crossed: Of each transfer, how many of the teacher's adversarial rows fool the student.
+        curves: One a norm.
+        shifts: One a corruption.
+        not_measured: What could not be, with the reason.
+    """
+
+    clean: Tensor
+    results: Sequence[Result]
+    crossed: Sequence[Mapping[str, Any]]
+    curves: Sequence[Mapping[str, Any]]
+    shifts: Sequence[Shift]
+    not_measured: Sequence[Mapping[str, str]]
+
+    def outcomes(self) -> dict[str, Tensor]:
+        """Return u8 [N] by `clean`, `attack/<label>` and `corruption/<name>/<severity>`: 1 where
+        the row is still right.
+        """
+        attacks = {f"attack/{result.case.label}": result.still for result in self.results}
+        shifts = {
+            f"corruption/{shift.name}/{severity}": shift.right[at]
+            for shift in self.shifts
+            for at, severity in enumerate(SEVERITIES)
+        }
+        return {
+            name: still.to(torch.uint8)
+            for name, still in {"clean": self.clean, **attacks, **shifts}.items()
+        }
+
+    def as_dict(self, seed: int) -> dict[str, Any]:
+        """Return JSON's form of it.
+
+        Args:
+            seed: Of resampled rows.
+        """
+        return {
+            "rows": len(self.clean),
+            "clean": list(share(self.clean)),
+            "attacks": as_json(self.results),
+            "worst": {
+                norm: list(share(still)) for norm, still in sorted(worst(self.results).items())
+            },
+            "transfer": list(self.crossed),
+            "curves": list(self.curves),
+            "corruptions": [shift.as_dict(seed) for shift in self.shifts],
+            "not_measured": list(self.not_measured),
+        }
+
+    def metrics(self) -> dict[str, float]:
+        """Return estimates by metric path; what was not measured has none."""
+        found = {"robust/clean/accuracy": share(self.clean)[1]}
+        found |= {
+            f"robust/{result.case.label}/accuracy": result.accuracy[1] for result in self.results
+        }
+        found |= {
+            f"robust/{norm}/accuracy": share(still)[1]
+            for norm, still in worst(self.results).items()
+        }
+        for shift in self.shifts:
+            found[f"corruption/{shift.name}/accuracy"] = shift.accuracy
+            found[f"corruption/{shift.name}/ece"] = sum(shift.ece) / len(shift.ece)
+        if self.shifts:
+            found["corruption/mean_accuracy"] = sum(shift.accuracy for shift in self.shifts) / len(
+                self.shifts
+            )
+            found["corruption/mean_ece"] = sum(
+                found[f"corruption/{shift.name}/ece"] for shift in self.shifts
+            ) / len(self.shifts)
+        return found
+
+
+def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
+    """Run the suite on a subject.
+
+    Raises:
+        UsageError: An attack needs a surrogate and the teacher is none.
+        AttackFailed: An attack returned what cannot be judged.
+        CorruptionFailed: A corruption did.
+    """
+    missing = list(suite.not_measured)
+    extra = transfers(suite.cases)
+    if extra and suite.surrogate is None:
+        missing.append({"name": "transfer", "reason": suite.no_surrogate})
+        extra = []
+    cases, norms = [*suite.cases, *extra], sorted({case.ball.norm for case in suite.cases})
+    total = len(cases) + len(norms) + len(suite.corruptions)
+    clean = subject.right(subject.inputs)
+    results: list[Result] = []
+    curves: list[Mapping[str, Any]] = []
+    shifts: list[Shift] = []
+    for case in cases:
+        progress(len(results), total, case.label)
+        results.append(attacked(case, subject, clean, suite.surrogate))
+    for norm in norms:
+        progress(len(results) + len(curves), total, f"{norm} by epsilon")
+        curves.append(curve(results, norm, subject, clean))
+    for name, corruption in suite.corruptions.items():
+        progress(len(results) + len(curves) + len(shifts), total, name)
+        shifts.append(shifted(name, corruption, subject))
+    progress(total, total, "done")
+    return Findings(
+        clean, results, _crossed(results, subject, clean, suite.surrogate), curves, shifts, missing
+    )
+
+
+def _crossed(
+    results: Sequence[Result], subject: Subject, clean: Tensor, surrogate: nn.Module | None
+) -> list[dict[str, Any]]:
+    if surrogate is None:
+        return []
+    with frozen(surrogate):
+        return [
+            crossing(result, subject, clean, surrogate)
+            for result in results
+            if result.case.attack.on_surrogate
+        ]
