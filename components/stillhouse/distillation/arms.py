@@ -1,0 +1,133 @@
+"""Arms of equal budget: what did the teacher add to the labels, its confidences to its decisions,
+each part of a method to the others?
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.data.dataset import Dataset
+from stillhouse.distillation.controls import (
+    DEFAULT,
+    LABELS_ONLY,
+    WITHOUT,
+    SmoothedLabels,
+    swapped,
+    without_part,
+)
+from stillhouse.distillation.live import Pair
+from stillhouse.distillation.objective import Distillation
+from stillhouse.distillation.settings import read
+from stillhouse.training.objective import CrossEntropy, Objective
+from stillhouse.training.settings import FitSettings
+
+Arm = str
+"""`student`, or a control: `none`, `hard`, `smooth`, `shuffled`, `no_<part>`."""
+STUDENT: Arm = "student"
+
+
+def arms_of(section: Mapping[str, Any] | None) -> tuple[Arm, ...]:
+    """Return the arms that a section `distill` asks for, the student first; search spaces may stand
+    in it.
+    """
+    asked = (section or {}).get("controls")
+    return (STUDENT, *(DEFAULT if asked is None else asked))
+
+
+def section_of(arm: Arm, section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the section `distill` as an arm has it; search spaces that the arm does not have are
+    gone from it.
+
+    `hard` learns the teacher's decisions in place of the method; `none` and `smooth` have neither
+    method, selector nor a share of labels to choose; `no_<part>` has the method without that part;
+    `shuffled` differs in the answers alone.
+    """
+    own = dict(section)
+    if arm == "hard":
+        own["method"] = {"name": "ce"}
+    if arm in LABELS_ONLY:
+        own |= {"method": {"name": "ce"}, "supervised": 1.0, "selector": {"name": "all"}}
+    if arm.startswith(WITHOUT):
+        own["method"] = without_part(own["method"], arm.removeprefix(WITHOUT))
+    if arm != "smooth":
+        own.pop("smoothing", None)
+    if arm != STUDENT:
+        own.pop("controls", None)
+    return own
+
+
+def rows_of(arm: Arm, picked: Dataset) -> Dataset:
+    """Return the rows that an arm learns from: all that were picked, and for arms without a teacher
+    those with labels alone.
+    """
+    return picked.labelled if arm in LABELS_ONLY else picked
+
+
+def objective(
+    arm: Arm,
+    section: Mapping[str, Any],
+    answers: Tensor | None,
+    where: str = "distill",
+    *,
+    pair: Pair | None = None,
+) -> Objective:
+    """Return an arm's loss.
+
+    What it draws (projectors, who gets whose answer) follows torch's own seed.
+
+    Args:
+        arm: student: labels and method; hard: labels and the teacher's decisions; none: labels
+            alone; smooth: smoothed labels alone; shuffled: as the student, but with the teacher's
+            answers to other rows of the same decision; no_<part>: as the student without that part
+            of its method.
+        section: The section `distill` without search spaces, of this arm or of the student.
+        answers: The teacher's logits [N, C] in the order of `rows_of(arm, picked)`; arms without a
+            teacher ignore them.
+        where: The section's path, for messages.
+        pair: Both models and the rows, for methods that look at features.
+
+    Raises:
+        SettingsError: A setting does not fit.
+        UsageError: The method needs what the teacher does not give, or does not go with the
+            selector; a model has no such tap.
+    """
+    settings = read(section_of(arm, section), where)
+    if arm == "smooth":
+        return SmoothedLabels(settings.smoothing)
+    if arm in LABELS_ONLY:
+        return CrossEntropy()
+    return Distillation(
+        method=config.plugin("methods", settings.method, where=f"{where}.method"),
+        selector=config.plugin("selectors", settings.selector, where=f"{where}.selector"),
+        supervised=settings.supervised,
+        answers=answers,
+        pair=pair,
+        order=swapped(answers, _generator()) if arm == "shuffled" and answers is not None else None,
+    )
+
+
+def _generator() -> torch.Generator:
+    return torch.Generator().manual_seed(int(torch.randint(2**31, ())))
+
+
+def fit_settings(
+    section: Mapping[str, Any], picked: int, seed: int, where: str = "distill"
+) -> FitSettings:
+    """Return the training settings of one arm and seed; the steps are counted over all picked rows,
+    whatever the arm learns from.
+
+    Args:
+        section: The section `distill` without search spaces, of this arm.
+        picked: Labelled and unlabelled rows together.
+        seed: Of the order of the rows.
+        where: The section's path, for messages.
+    """
+    s = read(section, where)
+    taken = s.epochs * math.ceil(picked / s.batch)
+    return FitSettings(
+        s.epochs, s.batch, s.optimizer, s.warmup, s.clip, s.ema, s.patience, seed, taken
+    )

@@ -1,0 +1,127 @@
+"""The controls that can stand beside the student: what each of them takes away, so that the
+difference says what it was worth.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stillhouse.errors import SettingsError, nearest
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.outputs import Batch
+from stillhouse.training.objective import Objective
+
+DEFAULT = ("none", "hard")
+KNOWN = (*DEFAULT, "smooth", "shuffled")
+WITHOUT = "no_"  # and the name of a part of `combine`
+LABELS_ONLY = frozenset({"none", "smooth"})
+
+
+def refuse_unknown(controls: Sequence[str], method: Mapping[str, Any], where: str) -> None:
+    """Refuse a control that does not exist, stands twice, or takes a part from a method that has no
+    such part.
+
+    Raises:
+        SettingsError: It does.
+    """
+    for at, control in enumerate(controls):
+        place = f"{where}.{at}"
+        if control in controls[:at]:
+            raise SettingsError(f"'{control}' stands twice.", where=place, fix="Leave one out.")
+        if control.startswith(WITHOUT):
+            _refuse_part(method, control.removeprefix(WITHOUT), place)
+        elif control not in KNOWN:
+            raise SettingsError(
+                f"there is no control '{control}'.",
+                where=place,
+                fix=nearest(control, [*KNOWN, "no_<part>"]),
+            )
+
+
+def without_part(method: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Return a `combine` without its parts of a name; the weights of the others are left as they
+    are. One that has no such part stays what it is.
+    """
+    return {
+        **method,
+        "parts": [
+            each
+            for each in method.get("parts", [])
+            if not (isinstance(each, Mapping) and each.get("name") == part)
+        ],
+    }
+
+
+def _refuse_part(method: Mapping[str, Any], part: str, where: str) -> None:
+    parts = method.get("parts") if method.get("name") == "combine" else None
+    if not isinstance(parts, list):
+        raise SettingsError(
+            f"'{WITHOUT}{part}' takes a part away, but the method has none.",
+            where=where,
+            fix="It goes with method: {name: combine, …}.",
+        )
+    names = [each.get("name") for each in parts if isinstance(each, Mapping)]
+    if part not in names:
+        raise SettingsError(
+            f"the method has no part '{part}'.",
+            where=where,
+            fix=nearest(part, [str(name) for name in names]),
+        )
+    if set(names) == {part}:
+        raise SettingsError(
+            f"without '{part}' nothing is left of the method.",
+            where=where,
+            fix="The control `none` shows that.",
+        )
+
+
+def swapped(answers: Tensor, generator: torch.Generator) -> Tensor:
+    """Return for each row the row whose answer it gets instead: another one that the teacher
+    decides alike, as long as there is one.
+
+    The decisions stay what they were, so that only what the teacher knows of this very row is lost.
+    No label is looked at.
+
+    Args:
+        answers: The teacher's logits [N, C].
+        generator: Draws who gets whose.
+
+    Returns:
+        Positions [N], int64, a permutation.
+    """
+    order = torch.arange(len(answers))
+    decided = answers.argmax(dim=-1)
+    for decision in range(answers.shape[-1]):
+        own = torch.nonzero(decided == decision).flatten()
+        drawn = own[torch.randperm(len(own), generator=generator)]
+        order[drawn] = drawn.roll(1)
+    return order
+
+
+class SmoothedLabels(Objective):
+    """Learns from labels that leave some probability to the other classes: what a teacher that
+    knows nothing of a row would say of it.
+
+    Args:
+        smoothing: Probability that is spread evenly over all classes.
+
+    Source:
+        Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self.smoothing = smoothing
+
+    def forward(self, model: Classifier, batch: Batch) -> Tensor:
+        total = F.cross_entropy(
+            model(batch.inputs),
+            batch.targets,
+            ignore_index=-1,
+            reduction="sum",
+            label_smoothing=self.smoothing,
+        )
+        return total / batch.labelled.sum().clamp_min(1)

@@ -1,0 +1,120 @@
+"""Features while the student trains: which modules of both models a method looks at, and a teacher
+that is asked batch by batch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from stillhouse.distillation.method import Method
+from stillhouse.errors import UsageError
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.outputs import Outputs
+from stillhouse.models.stages import evaluating, find
+from stillhouse.models.taps import tapped, taps_of
+from stillhouse.plugins import snake
+
+TRIED = 2  # rows of the dry run: enough to tell rows from features
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both models, and the rows that the student will see.
+
+    Attributes:
+        student: The model that is to be trained.
+        teacher: A torch model in data space, or None where it can only be asked for logits.
+        inputs: [N, *shape], in the order of the rows that `fit` is given.
+    """
+
+    student: Classifier
+    teacher: nn.Module | None
+    inputs: Tensor
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What such a teacher gives beside stored answers."""
+        return frozenset() if self.teacher is None else frozenset({"features"})
+
+
+@dataclass(frozen=True)
+class Taps:
+    """Where both models are looked at.
+
+    Neither dataclass is a module, so that the teacher is neither trained nor stored with the
+    objective.
+
+    Attributes:
+        student: The method's name of a feature → module path.
+        teacher: The same of the teacher.
+        model: The teacher.
+    """
+
+    student: Mapping[str, str]
+    teacher: Mapping[str, str]
+    model: nn.Module
+
+    def of_student(self, model: Classifier, inputs: Tensor) -> Outputs:
+        """Return the student's logits and features, with gradients."""
+        return _named(tapped(model, inputs, set(self.student.values())), self.student)
+
+    def of_teacher(self, inputs: Tensor) -> Mapping[str, Tensor]:
+        """Return the teacher's features of rows in data space, in evaluation mode and without
+        gradients.
+        """
+        with evaluating(self.model):
+            return _named(
+                tapped(self.model, inputs, set(self.teacher.values())), self.teacher
+            ).features
+
+
+def connect(method: Method, pair: Pair) -> Taps:
+    """Find what the method wants to look at, and let it make its projectors from a dry run on two
+    rows.
+
+    Raises:
+        UsageError: A model has no such tap or stage; the message lists the taps of both. Or the
+            teacher cannot be looked into.
+    """
+    if pair.teacher is None:
+        raise UsageError(
+            "the teacher gives no features: it is no torch model.",
+            where="distill.method",
+            fix="Choose a method that needs logits alone.",
+        )
+    if not method.taps:
+        raise UsageError(
+            f"'{snake(type(method).__name__)}' needs features, but says of no tap which.",
+            fix="Set its `taps`, pairs of names.",
+        )
+    tried = pair.inputs[:TRIED]
+    taps = Taps(
+        _found("student", pair.student, tried, [mine for mine, _ in method.taps], pair),
+        _found("teacher", pair.teacher, tried, [its for _, its in method.taps], pair),
+        pair.teacher,
+    )
+    with evaluating(pair.student), evaluating(pair.teacher):
+        student = taps.of_student(pair.student, tried)
+        teacher = _named(tapped(pair.teacher, tried, set(taps.teacher.values())), taps.teacher)
+    method.build(student, teacher)
+    return taps
+
+
+def _found(
+    who: str, model: nn.Module, inputs: Tensor, names: list[str], pair: Pair
+) -> dict[str, str]:
+    try:
+        return find(model, inputs, names)
+    except UsageError as error:
+        both = (
+            f"The student's taps: {', '.join(taps_of(pair.student))}. The teacher's: "
+            f"{', '.join(taps_of(pair.teacher)) if pair.teacher else 'none'}."
+        )
+        raise UsageError(
+            error.what.replace("the model", f"the {who}", 1), where="distill.method", fix=both
+        ) from None
+
+
+def _named(outputs: Outputs, names: Mapping[str, str]) -> Outputs:
+    return Outputs(outputs.logits, {name: outputs.features[path] for name, path in names.items()})

@@ -1,0 +1,91 @@
+"""What every distillation method does: a loss per row."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.errors import UsageError
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.outputs import Batch, Outputs
+from stillhouse.plugins import snake
+
+
+class Method(nn.Module):
+    """A loss that knows a teacher.
+
+    A plugin of one `forward`; settings are its constructor's parameters.
+
+    Attributes:
+        per_sample: Whether `forward` returns a loss per row [B]. A batch-level loss returns a
+            scalar and is refused with a selector.
+        needs: What the teacher must give: some of logits, features, gradients; empty for methods
+            without a teacher.
+        accepts: The kinds of rows it takes.
+        taps: Pairs of the features it looks at, the student's and the teacher's: module paths or
+            stages (`early`, `middle`, `late`, `penultimate`). A pair's names are the keys of
+            `Outputs.features`.
+    """
+
+    per_sample: bool = True
+    needs: frozenset[str] = frozenset({"logits"})
+    accepts: frozenset[str] = frozenset({"image", "table", "series"})
+    taps: tuple[tuple[str, str], ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
+        """Return the loss per row [B], nats where it is a divergence.
+
+        Args:
+            student: Logits [B, C] and the taps asked for.
+            teacher: The same of the teacher, without gradients; None if there is none.
+            batch: The rows themselves.
+        """
+        raise TypeError(f"{type(self).__name__} is a Method without a forward.")
+
+    def build(self, student: Outputs, teacher: Outputs) -> None:
+        """Make what depends on the size of features, such as a projector; called once before
+        training, so that the optimiser gets its parameters.
+
+        Args:
+            student: Logits and the features of `taps` of a few rows.
+            teacher: The same of the teacher.
+        """
+
+    def inputs(self, model: Classifier, batch: Batch, generator: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Return what the student sees in place of `batch.inputs`."""
+        return batch.inputs
+
+    def after_step(self, model: Classifier) -> None:
+        """Do what the method does after each optimiser step, such as moving an average."""
+
+    def answers(self, teacher: Outputs | None) -> Tensor:
+        """Return the teacher's logits [B, C].
+
+        Raises:
+            UsageError: There is no teacher.
+        """
+        if teacher is None:
+            raise UsageError(
+                f"'{snake(type(self).__name__)}' needs a teacher's logits.",
+                fix="Give the objective stored answers, or choose a method without a teacher.",
+            )
+        return teacher.logits
+
+    def features(self, outputs: Outputs | None, tap: str) -> Tensor:
+        """Return the features at one of the `taps`, rows first.
+
+        Raises:
+            UsageError: There is no teacher, or it gave no features.
+        """
+        if outputs is None or tap not in outputs.features:
+            raise UsageError(
+                f"'{snake(type(self).__name__)}' needs the features '{tap}'.",
+                fix="Give the objective both models, or choose a method that needs logits alone.",
+            )
+        return outputs.features[tap]
+
+    def __call__(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
+        return cast(Tensor, super().__call__(student, teacher, batch))

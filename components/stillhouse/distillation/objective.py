@@ -1,0 +1,149 @@
+"""Labels and a teacher in one loss: what the student's training makes small."""
+
+import torch
+from torch import Tensor
+
+from stillhouse.distillation.live import Pair, connect
+from stillhouse.distillation.method import Method
+from stillhouse.distillation.selector import Selector
+from stillhouse.errors import DataError, UsageError
+from stillhouse.models.access import require
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.outputs import Batch, Outputs
+from stillhouse.plugins import snake
+from stillhouse.training.checkpoint import identity_of
+from stillhouse.training.objective import Objective, labelled_cross_entropy
+
+
+class Distillation(Objective):
+    """Loss = supervised × cross entropy on the labelled rows + (1 − supervised) × method on all
+    rows, each row weighed by the selector.
+
+    The method's part is a mean over all rows of the batch, those of weight 0 included: what a row
+    pulls does not depend on who else was selected.
+
+    Args:
+        method: Its own parameters are trained with the student.
+        selector: Refused if it tells rows apart and the method has no loss per row.
+        supervised: Share of the labels, in [0, 1].
+        answers: The teacher's logits [N, C] in the order of the rows that `fit` is given; None
+            without a teacher.
+        pair: Both models, for methods that look at features: those are asked for in every batch,
+            the logits stay the stored ones. None where there is no torch teacher.
+        order: For each row the one that the teacher is asked about in its place [N]; None for the
+            row itself.
+
+    Raises:
+        UsageError: The method needs what the teacher does not give, or cannot be weighed by row; a
+            model has no such tap.
+    """
+
+    answers: Tensor
+    order: Tensor
+
+    def __init__(
+        self,
+        *,
+        method: Method,
+        selector: Selector,
+        supervised: float,
+        answers: Tensor | None,
+        pair: Pair | None = None,
+        order: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        giver, gives = (
+            ("no teacher", frozenset[str]())
+            if answers is None
+            else ("stored answers", frozenset({"logits"}))
+        )
+        if pair is not None and pair.gives:
+            giver, gives = "the teacher", gives | pair.gives
+        require(snake(type(method).__name__), method.needs, giver, gives)
+        require(
+            snake(type(selector).__name__), ("logits",) if selector.selects else (), giver, gives
+        )
+        refuse_selection(method, selector)
+        self.method, self.selector, self.supervised = method, selector, supervised
+        self.has_teacher = answers is not None
+        held = torch.empty(0, 0) if answers is None else answers.detach().float()
+        self.register_buffer("answers", held if order is None else held[order], persistent=False)
+        self.register_buffer(
+            "order", torch.empty(0, dtype=torch.int64) if order is None else order, persistent=False
+        )
+        self._rows = None if pair is None or order is None else pair.inputs
+        self._taps = (
+            connect(method, pair) if pair is not None and "features" in method.needs else None
+        )
+        # a checkpoint must not be taken up with another teacher
+        self.teacher = (
+            ""
+            if self._taps is None
+            else identity_of(
+                {"teacher": self._taps.model}, {}, repr((self._taps.student, self._taps.teacher))
+            )
+        )
+
+    def forward(self, model: Classifier, batch: Batch) -> Tensor:
+        inputs = self.method.inputs(model, batch, _generator())
+        student = (
+            model.outputs(inputs) if self._taps is None else self._taps.of_student(model, inputs)
+        )
+        teacher = self._teacher(batch, student, inputs)
+        distilled = self._per_row_or_scalar(self.method(student, teacher, batch), batch)
+        if self.selector.selects and teacher is not None:
+            distilled = distilled * self.selector.weights(student, teacher, batch)
+        return (
+            self.supervised * labelled_cross_entropy(student.logits, batch)
+            + (1 - self.supervised) * distilled.mean()
+        )
+
+    def after_step(self, model: Classifier) -> None:
+        self.method.after_step(model)
+
+    def _per_row_or_scalar(self, loss: Tensor, batch: Batch) -> Tensor:
+        wanted = (len(batch.rows),) if self.method.per_sample else ()
+        if tuple(loss.shape) != wanted:
+            promise = f"its per_sample is {self.method.per_sample}"
+            raise UsageError(
+                f"the method '{snake(type(self.method).__name__)}' returns the shape "
+                f"{list(loss.shape)}, but {promise}: {list(wanted)} was expected.",
+                where="distill.method",
+                fix="Return a loss per row, or a scalar with per_sample = False.",
+            )
+        return loss
+
+    def _teacher(self, batch: Batch, student: Outputs, inputs: Tensor) -> Outputs | None:
+        if not self.has_teacher:
+            return None
+        if self.answers.shape[-1] != student.logits.shape[-1]:
+            raise DataError(
+                f"the teacher answers {self.answers.shape[-1]} classes, the student "
+                f"{student.logits.shape[-1]}.",
+                fix="Give both the same data.",
+            )
+        if self._taps is None:
+            return Outputs(self.answers[batch.rows])
+        asked = inputs if self._rows is None else self._rows[self.order[batch.rows]].to(inputs)
+        return Outputs(self.answers[batch.rows], self._taps.of_teacher(asked))
+
+
+def refuse_selection(method: Method, selector: Selector) -> None:
+    """Refuse a selector that tells rows apart beside a method that has one loss for the whole
+    batch.
+
+    Raises:
+        UsageError: They do not go together.
+    """
+    if selector.selects and not method.per_sample:
+        raise UsageError(
+            f"the selector '{snake(type(selector).__name__)}' weighs rows, but "
+            f"'{snake(type(method).__name__)}' has one loss for the whole batch.",
+            where="distill.selector",
+            fix="Write selector: {name: all}, or choose a method with a loss per row.",
+        )
+
+
+def _generator() -> torch.Generator:
+    """Return a generator that follows from torch's own, whose state a checkpoint holds."""
+    return torch.Generator().manual_seed(int(torch.randint(2**31, ())))

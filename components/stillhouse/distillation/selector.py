@@ -1,0 +1,30 @@
+"""What every selector does: say how much each row counts."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from stillhouse.models.outputs import Batch, Outputs
+
+
+class Selector(ABC):
+    """Weighs rows of a per-row loss. A plugin of one method.
+
+    Attributes:
+        selects: Whether it ever tells rows apart; one that does needs a method with a loss per row.
+    """
+
+    selects: ClassVar[bool] = True
+
+    @abstractmethod
+    def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """Return weights [B] in [0, 1], without gradients.
+
+        Rows of weight 0 learn nothing from the teacher.
+
+        Args:
+            student: Logits [B, C].
+            teacher: Logits [B, C].
+            batch: The rows; targets are −1 where unlabelled.
+        """
