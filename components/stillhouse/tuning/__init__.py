@@ -1,0 +1,1 @@
+"""The search: spaces, studies that survive a kill, and the trial that wins."""

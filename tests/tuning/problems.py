@@ -1,0 +1,76 @@
+"""Small problems for studies, in a module that worker processes can import."""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stillhouse.errors import SettingsError, TrainingFailed
+
+
+def bowl(params: Mapping[str, Any]) -> dict[str, float]:
+    """Best at x = 3."""
+    return {
+        "val/accuracy": 1 - abs(params.get("x", 0.0) - 3) / 10,
+        "val/nll": abs(params.get("x", 0.0) - 3),
+        "student/parameters": float(params.get("width", 1)),
+    }
+
+
+def half_fail(params: Mapping[str, Any]) -> dict[str, float]:
+    """No number above 5."""
+    if params["x"] > 5:
+        raise TrainingFailed("the loss of rows 4, 7 is not a number.")
+    return bowl(params)
+
+
+def all_fail(params: Mapping[str, Any]) -> dict[str, float]:
+    raise TrainingFailed("the loss of rows 4, 7 is not a number.")
+
+
+def misused(params: Mapping[str, Any]) -> dict[str, float]:
+    raise SettingsError("the width is wrong.", where="distill.student")
+
+
+def not_a_number(params: Mapping[str, Any]) -> dict[str, float]:
+    return {**bowl(params), "val/nll": float("nan")} if params["x"] > 5 else bowl(params)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Writes down every run of a trial, with the process that ran it, and dies at some of them."""
+
+    folder: Path
+    deaths: int = 0
+    mortal_above: float = 11.0
+    stuck: bool = False
+
+    def __call__(self, params: Mapping[str, Any]) -> dict[str, float]:
+        seen = len(
+            [p for p in self.folder.glob("*") if p.read_text().split()[0] == repr(params["x"])]
+        )
+        (self.folder / f"{time.monotonic_ns()}").write_text(f"{params['x']!r} {os.getpid()}")
+        if params["x"] > self.mortal_above and seen < self.deaths:
+            os.kill(os.getpid(), signal.SIGSTOP if self.stuck else signal.SIGKILL)
+        return bowl(params)
+
+    def runs(self) -> list[str]:
+        return [p.read_text().split()[0] for p in sorted(self.folder.glob("*"))]
+
+    def pids(self) -> set[int]:
+        return {int(p.read_text().split()[1]) for p in self.folder.glob("*")}
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Says who runs, and never ends."""
+
+    folder: Path
+
+    def __call__(self, params: Mapping[str, Any]) -> dict[str, float]:
+        (self.folder / str(os.getpid())).write_text("here")
+        time.sleep(600)
+        return bowl(params)
