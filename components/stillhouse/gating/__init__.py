@@ -1,0 +1,1 @@
+"""Rules over evidence, and the verdict that promotes, holds or rejects."""

@@ -1,0 +1,191 @@
+"""Evidence from outcomes: logits of every model on the test rows, what attacks and corruptions left
+right, and what export measured.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from stillhouse.evaluation import metrics as evaluation
+from stillhouse.gating import metrics
+from stillhouse.gating.evidence import Evidence, Exact, Measured, Resampled, Rows
+from stillhouse.gating.resampled import resample
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What earlier steps left behind, on N test rows.
+
+    Attributes:
+        targets: [N], int64; rows without one (−1) are left out everywhere.
+        logits: By model, [N, C]: student and whoever else was asked.
+        int8: Logits of the quantised student [N, C]; None where it could not be quantised.
+        robust: `attack/<label>` and `corruption/<name>/<severity>`, [N], 1 where the student is
+            right all the same.
+        norms: By attack label: which worst case over attacks it belongs to.
+        exact: By metric: what has no doubt.
+        not_measured: Why something could not be, by the name of the attack or corruption.
+    """
+
+    targets: Tensor
+    logits: Mapping[str, Tensor]
+    int8: Tensor | None = None
+    robust: Mapping[str, Tensor] = field(default_factory=dict)
+    norms: Mapping[str, str] = field(default_factory=dict)
+    exact: Mapping[str, float] = field(default_factory=dict)
+    not_measured: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def known(self) -> Tensor:
+        """[N], bool: rows with a target."""
+        return self.targets >= 0
+
+    def right(self, logits: Tensor) -> Tensor:
+        """Return whether each known row's largest logit is its target's."""
+        return evaluation.correct(logits[self.known], self.targets[self.known])
+
+
+def collect(
+    found: Outcomes,
+    asked: Collection[str] = (),
+    *,
+    champion: str | None = None,
+    incomparable: str = "",
+) -> Evidence:
+    """Return the evidence.
+
+    Args:
+        found: Outcomes of earlier steps.
+        asked: Metrics that rules name; of those that cost resampling only these are made.
+        champion: What is in production, in words; None if nothing is.
+        incomparable: Why it could not be asked today's rows.
+    """
+    measured: dict[str, Measured] = {
+        name: Exact(float(value)) for name, value in found.exact.items() if name in metrics.EXACT
+    }
+    measured["test/accuracy"] = Rows(
+        {who: found.right(logits).numpy() for who, logits in found.logits.items()}
+    )
+    measured.update({name: _resampled(name, found) for name in RESAMPLED if name in asked})
+    measured.update(_int8(found))
+    measured.update(_attacks(found))
+    measured.update(_corruptions(found))
+    return Evidence(
+        measured,
+        int(found.known.sum()),
+        _unmeasured(found, measured, asked),
+        champion,
+        incomparable,
+    )
+
+
+RESAMPLED = ("test/balanced_accuracy", "test/nll", "test/brier", "test/ece")
+
+
+def _resampled(name: str, found: Outcomes) -> Resampled:
+    logits, targets = found.logits["student"][found.known], found.targets[found.known]
+    n = len(targets)
+    if name == "test/balanced_accuracy":
+        return resample(evaluation.balanced_parts(logits, targets), evaluation.balanced_of_sums)
+    if name == "test/ece":
+        return resample(
+            evaluation.ece_parts(logits, targets), lambda sums: evaluation.ece_of_sums(sums, n)
+        )
+    rows = (
+        evaluation.nll_rows(logits, targets)
+        if name == "test/nll"
+        else evaluation.brier_rows(logits, targets)
+    )
+    return _mean(rows)
+
+
+def _mean(rows: Tensor) -> Resampled:
+    n = len(rows)
+    return resample(rows.double()[:, None], lambda sums: sums[:, 0] / n)
+
+
+def _int8(found: Outcomes) -> dict[str, Measured]:
+    if found.int8 is None:
+        return {}
+    student = found.logits["student"][found.known].argmax(dim=1)
+    agrees = student == found.int8[found.known].argmax(dim=1)
+    return {
+        "edge/int8_agreement": Rows({"student": agrees.numpy()}),
+        "edge/int8_accuracy": Rows({"student": found.right(found.int8).numpy()}),
+    }
+
+
+def _attacks(found: Outcomes) -> dict[str, Measured]:
+    """Each attack alone, and by norm the worst over its attacks, row by row."""
+    alone = {
+        name.removeprefix("attack/"): _known(found, kept)
+        for name, kept in found.robust.items()
+        if name == "clean" or name.startswith("attack/")
+    }
+    worst: dict[str, Tensor] = {}
+    for label, kept in alone.items():
+        norm = found.norms.get(label, "")
+        if norm:
+            worst[norm] = kept & worst.get(norm, torch.ones_like(kept))
+    return {
+        f"robust/{name}/accuracy": Rows({"student": kept.numpy()})
+        for name, kept in {**alone, **worst}.items()
+    }
+
+
+def _corruptions(found: Outcomes) -> dict[str, Measured]:
+    """Each corruption over its severities, and all of them; a row counts with the share of them
+    that left it right.
+    """
+    by_name: dict[str, list[Tensor]] = {}
+    for name in sorted(found.robust):
+        kind, _, rest = name.partition("/")
+        if kind == "corruption":
+            by_name.setdefault(rest.rpartition("/")[0], []).append(
+                _known(found, found.robust[name])
+            )
+    measured: dict[str, Measured] = {
+        f"corruption/{name}/accuracy": _over(kept) for name, kept in by_name.items()
+    }
+    if by_name:
+        measured["corruption/mean_accuracy"] = _over(
+            [torch.stack(kept).double().mean(dim=0) for kept in by_name.values()]
+        )
+    return measured
+
+
+def _over(kept: list[Tensor]) -> Measured:
+    if len(kept) == 1 and kept[0].dtype == torch.bool:
+        return Rows({"student": kept[0].numpy()})
+    return _mean(torch.stack(kept).double().mean(dim=0))
+
+
+def _known(found: Outcomes, kept: Tensor) -> Tensor:
+    return (kept[found.known] if len(kept) == len(found.targets) else kept) == 1
+
+
+def _unmeasured(
+    found: Outcomes, measured: Mapping[str, Measured], asked: Collection[str]
+) -> dict[str, str]:
+    """Say why a metric that exists, and that a rule may have asked for, has no value in this
+    run.
+    """
+    names = {
+        name for name in (*metrics.CATALOGUE, *asked) if metrics.find(name) and name not in measured
+    }
+    return {name: _why(name, found) for name in sorted(names)}
+
+
+def _why(name: str, found: Outcomes) -> str:
+    kind, _, rest = name.partition("/")
+    if name.startswith("edge/int8"):
+        return "the student has no int8 form."
+    if name in RESAMPLED:
+        return "no rule asked for it."
+    if kind == "edge":
+        return "export did not measure it."
+    of = rest.partition("/")[0]
+    told = [why for about, why in found.not_measured.items() if about in (of, of.partition("_")[0])]
+    return told[0] if told else "robustness did not measure it."

@@ -1,0 +1,84 @@
+"""What rules look at: outcomes by row, numbers known exactly, and numbers whose doubt comes from
+resampled rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from numpy import bool_, float64
+from numpy.typing import NDArray
+
+from stillhouse.errors import SettingsError, nearest
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Right or wrong by row.
+
+    Attributes:
+        outcomes: By model, bool [N], the same rows in the same order.
+    """
+
+    outcomes: Mapping[str, NDArray[bool_]]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A number that no other rows would change, such as a file's size."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A number of the rows that is not a share of them.
+
+    Attributes:
+        estimate: On the rows themselves.
+        draws: [R], rising: on resampled rows, moved by their bias.
+        rows: N.
+    """
+
+    estimate: float
+    draws: NDArray[float64]
+    rows: int
+
+
+Measured = Rows | Exact | Resampled
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that a student is judged by.
+
+    Attributes:
+        measured: By metric.
+        rows: Test rows with a target.
+        unmeasured: Metrics that this run knows but could not measure, with the reason: rules about
+            them stay undecided.
+        champion: What is in production, in words; None before the first promotion.
+        incomparable: Why the champion could not be asked today's rows; rules about it stay
+            undecided, since "could not" is not "is none".
+    """
+
+    measured: Mapping[str, Measured]
+    rows: int
+    unmeasured: Mapping[str, str] = field(default_factory=dict)
+    champion: str | None = None
+    incomparable: str = ""
+
+    def of(self, metric: str) -> Measured | None:
+        """Return what is known of a metric; None if it could not be measured.
+
+        Raises:
+            SettingsError: This run has no such metric.
+        """
+        if metric in self.measured:
+            return self.measured[metric]
+        if metric in self.unmeasured:
+            return None
+        raise SettingsError(
+            f"this run measures no '{metric}'.",
+            where="gate.rules",
+            fix=nearest(metric, [*self.measured, *self.unmeasured]),
+        )

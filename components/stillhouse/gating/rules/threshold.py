@@ -1,0 +1,81 @@
+"""An absolute bound: `{metric: test/accuracy, at_least: 0.9}`."""
+
+from stillhouse.errors import SettingsError
+from stillhouse.gating import metrics
+from stillhouse.gating.evidence import Evidence, Exact, Rows
+from stillhouse.gating.resampled import ResampledTest
+from stillhouse.gating.rule import Asked, Direction, Rule
+from stillhouse.gating.shares import ShareTest
+
+
+class Threshold(Rule):
+    """Passes where the population's number reaches the bound, not only the test rows' number.
+
+    Args:
+        metric: What is bounded.
+        at_least: The bound, in the metric's unit; shares are 0 to 1.
+        at_most: The other kind of bound; exactly one of the two.
+        gates: False: only watched.
+
+    Raises:
+        SettingsError: Both bounds or none are given, or a share is bounded outside 0 to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        metric: str,
+        at_least: float | None = None,
+        at_most: float | None = None,
+        gates: bool = True,
+    ) -> None:
+        if (at_least is None) == (at_most is None):
+            given = (
+                "neither at_least nor at_most" if at_least is None else "both at_least and at_most"
+            )
+            raise SettingsError(
+                f"the rule about '{metric}' has {given}.",
+                where="gate.rules",
+                fix="Give exactly one; two bounds are two rules.",
+            )
+        self.metric, self.gates = metric, gates
+        self.direction: Direction = ">=" if at_most is None else "<="
+        self.bound = float(at_least if at_least is not None else at_most)  # type: ignore[arg-type]
+        known = metrics.find(metric)
+        self.unit = known.unit if known else ""
+        if self.unit == "share" and not 0 <= self.bound <= 1:
+            raise SettingsError(
+                f"the bound {self.bound:g} of '{metric}' is no share.",
+                where="gate.rules",
+                fix="Shares are 0 to 1: write 0.9 for 90 %.",
+            )
+
+    @property
+    def label(self) -> str:
+        return f"{self.metric} {'≥' if self.direction == '>=' else '≤'} {self.bound:g}"
+
+    def ask(self, evidence: Evidence, level: float) -> Asked:  # noqa: ARG002
+        found = evidence.of(self.metric)
+        if found is None:
+            return Asked(
+                self.bound, self.direction, self.unit, why=evidence.unmeasured[self.metric]
+            )
+        if isinstance(found, Exact):
+            return Asked(self.bound, self.direction, self.unit, observed=found.value)
+        if isinstance(found, Rows):
+            right = found.outcomes["student"]
+            shares = ShareTest(int(right.sum()), len(right), self.bound, self.direction)
+            return Asked(
+                self.bound,
+                self.direction,
+                self.unit,
+                observed=shares.successes / shares.n,
+                test=shares,
+            )
+        return Asked(
+            self.bound,
+            self.direction,
+            self.unit,
+            observed=found.estimate,
+            test=ResampledTest(found, self.bound, self.direction),
+        )
