@@ -1,0 +1,7 @@
+"""What people look at: MLflow's runs, written as a retrain goes along."""
+
+from stillhouse.tracking.client import warm
+from stillhouse.tracking.redact import redact
+from stillhouse.tracking.tracker import Child, Tracker, abandoned
+
+__all__ = ["Child", "Tracker", "abandoned", "redact", "warm"]

@@ -1,0 +1,420 @@
+"""One parent run a retrain, children for trials and arms: opened once however often the retrain is
+killed, and never in the way of the work.
+
+MLflow that is away when a run is opened is an error; lost midway, what it should have been told
+waits in a spool.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from stillhouse.clock import SYSTEM, Clock
+from stillhouse.environment import Place
+from stillhouse.errors import ServerUnreachable
+from stillhouse.failpoints import failpoint
+from stillhouse.tracking import owner
+from stillhouse.tracking.client import Exists, call, client
+from stillhouse.tracking.redact import redact, redact_setting
+from stillhouse.tracking.spool import Spool, waiting
+from stillhouse.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUN_KEY, CHILD = "stillhouse.run_key", "stillhouse.child"
+PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
+LONGEST_VALUE = 500  # characters of a setting or tag
+_BATCH = 100  # MLflow takes at most 100 params or tags in one call
+
+
+@dataclass(frozen=True)
+class Child:
+    """A run inside the retrain: a trial, an arm.
+
+    Attributes:
+        name: Unique within the retrain, such as `student/trial-3`; telling the same name again adds
+            nothing.
+        metrics: Path → value.
+        params: Path → value; cut at 500 characters, secrets hidden.
+        tags: For filters.
+        status: MLflow's word for how it ended.
+    """
+
+    name: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    status: str = "FINISHED"
+
+
+def flatten(settings: object, path: str = "") -> dict[str, str]:
+    """Return the leaves of nested settings by dotted path, as text without secrets; lists count as
+    leaves, being what a reader compares.
+    """
+    if isinstance(settings, Mapping) and settings:
+        return {
+            k: v
+            for key, inner in settings.items()
+            for k, v in flatten(inner, f"{path}.{key}" if path else str(key)).items()
+        }
+    return {path: redact_setting(path, settings)[:LONGEST_VALUE]}
+
+
+@dataclass
+class Tracker:
+    """The open parent run of a retrain.
+
+    Attributes:
+        run_id: MLflow's id of it.
+        experiment: Its experiment's id.
+        lost: Whether MLflow went away since; from then on everything is spooled until `replay`.
+        resumed: Whether the run was there already: what was killed before it could be told may be
+            missing from it.
+    """
+
+    place: Place
+    workspace: Workspace
+    clock: Clock
+    run_id: str
+    experiment: str
+    lost: bool = False
+    resumed: bool = False
+    _mlflow: "MlflowClient" = field(repr=False, kw_only=True)
+    _children: set[str] | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(
+        cls,
+        place: Place,
+        workspace: Workspace,
+        model: str,
+        run_key: str,
+        *,
+        name: str = "",
+        tags: Mapping[str, str] | None = None,
+        clock: Clock = SYSTEM,
+    ) -> "Tracker":
+        """Open the run of `run_key`, the same one again after a kill.
+
+        Runs whose process died are marked KILLED, and what an earlier run spooled is told.
+
+        Args:
+            place: Where MLflow is.
+            workspace: For the spool.
+            model: The experiment's name.
+            run_key: What makes this retrain this one: equal keys share one run.
+            name: For people.
+            tags: Such as git's commit.
+            clock: For time stamps.
+
+        Raises:
+            ServerUnreachable: MLflow does not answer.
+        """
+        mlflow = client(place)
+        experiment = _experiment(mlflow, place, model)
+        mine = {
+            RUN_KEY: run_key,
+            "stillhouse.start": clock.now().isoformat(timespec="seconds"),
+            **owner.tags(),
+        }
+        _bury(mlflow, place, experiment, run_key)
+        run_id, old = _find_or_create(
+            mlflow,
+            place,
+            experiment,
+            {**{k: redact(v)[:LONGEST_VALUE] for k, v in (tags or {}).items()}, **mine},
+            name,
+            clock.now(),
+        )
+        tracker = cls(
+            place,
+            workspace,
+            clock,
+            run_id,
+            experiment,
+            resumed=old,
+            _mlflow=mlflow,
+            _children=None if old else set(),
+        )
+        tracker.replay()
+        return tracker
+
+    def log_params(self, settings: Mapping[str, Any]) -> None:
+        """Tell the resolved settings, flat; a value that is there already stays, since MLflow's
+        params cannot change.
+        """
+        self._tell({"kind": "params", "params": flatten(settings)})
+
+    def log_step(
+        self, name: str, metrics: Mapping[str, float], timing: Mapping[str, float] | None = None
+    ) -> None:
+        """Tell a step's metrics by their paths, and its clocks under `timing/<step>/`."""
+        clocks = {f"timing/{name}/{key}": float(value) for key, value in (timing or {}).items()}
+        self.log_metrics({**metrics, **clocks})
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Tell metrics of the whole retrain, such as `cost/usd`."""
+        self._tell(
+            {
+                "kind": "metrics",
+                "metrics": {k: float(v) for k, v in metrics.items()},
+                "at": _millis(self.clock.now()),
+            }
+        )
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Tell tags, secrets hidden."""
+        self._tell(
+            {"kind": "tags", "tags": {k: redact(v)[:LONGEST_VALUE] for k, v in tags.items()}}
+        )
+
+    def log_children(self, children: Iterable[Child]) -> None:
+        """Tell trials or arms, each as a child run; one that was told before is left as it is."""
+        now = _millis(self.clock.now())
+        for child in children:
+            self._tell({"kind": "child", "at": now, **_plain(child)})
+
+    def log_file(self, path: str, folder: str = "") -> None:
+        """Keep a file, such as the receipt, with the run; it is not spooled, because the release
+        keeps its own copies.
+
+        Raises:
+            ServerUnreachable: MLflow does not answer.
+        """
+        call(lambda: self._mlflow.log_artifact(self.run_id, path, folder or None), self.place)
+
+    def finish(self) -> None:
+        """Mark the run as finished."""
+        self._tell({"kind": "end", "status": "FINISHED", "at": _millis(self.clock.now())})
+
+    def fail(self, why: str, *, killed: bool = False) -> None:
+        """Mark the run as failed, or as killed by Ctrl-C, with the reason."""
+        self.set_tags({"stillhouse.failure": why})
+        self._tell(
+            {
+                "kind": "end",
+                "status": "KILLED" if killed else "FAILED",
+                "at": _millis(self.clock.now()),
+            }
+        )
+
+    def replay(self) -> None:
+        """Tell what was spooled, of this run and of earlier ones; call it before anything is
+        registered.
+
+        Raises:
+            ServerUnreachable: MLflow is still away; nothing is lost.
+        """
+        for spool in waiting(self.workspace):
+            records = spool.records()
+            while records:
+                self._apply(spool.run_id, records[0])
+                records = records[1:]
+                spool.keep(records)
+        self.lost = False
+
+    def _tell(self, record: dict[str, Any]) -> None:
+        if not self.lost:
+            try:
+                self._apply(self.run_id, record)
+                return
+            except ServerUnreachable:
+                self.lost = True
+        Spool(self.workspace, self.run_id).put(record)
+
+    def _apply(self, run_id: str, record: dict[str, Any]) -> None:
+        """Carry one record to MLflow; a second time changes nothing."""
+        kind = record["kind"]
+        if kind == "child":
+            self._child(run_id, record)
+        elif kind == "end":
+            call(
+                lambda: self._mlflow.set_terminated(run_id, record["status"], record["at"]),
+                self.place,
+            )
+        elif kind == "params":
+            known = call(lambda: self._mlflow.get_run(run_id), self.place).data.params
+            self._batch(
+                run_id, params={k: v for k, v in record["params"].items() if k not in known}
+            )
+        else:
+            self._batch(
+                run_id,
+                metrics=record.get("metrics", {}),
+                tags=record.get("tags", {}),
+                at=record.get("at", 0),
+            )
+
+    def _child(self, parent: str, record: dict[str, Any]) -> None:
+        known = self._known_children(parent)
+        if record["name"] in known:
+            return
+        tags = {PARENT: parent, NAME: record["name"], **record["tags"]}
+        made = call(
+            lambda: self._mlflow.create_run(self.experiment, record["at"], tags, record["name"]),
+            self.place,
+        ).info.run_id
+        call(lambda: self._mlflow.set_terminated(made, record["status"], record["at"]), self.place)
+        # The tag that makes it count is told last: a child without it was cut short, and is told
+        # anew.
+        self._batch(
+            made,
+            metrics=record["metrics"],
+            params=record["params"],
+            tags={CHILD: record["name"]},
+            at=record["at"],
+        )
+        known.add(record["name"])
+
+    def _known_children(self, parent: str) -> set[str]:
+        if parent == self.run_id and self._children is not None:
+            return self._children
+        found = _search(self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'")
+        for run in (r for r in found if CHILD not in r.data.tags):
+            call(lambda run_id=run.info.run_id: self._mlflow.delete_run(run_id), self.place)  # type: ignore[misc]
+        names = {run.data.tags[CHILD] for run in found if CHILD in run.data.tags}
+        if parent == self.run_id:
+            self._children = names
+        return names
+
+    def _batch(
+        self,
+        run_id: str,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        at: int = 0,
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        values = [Metric(k, v, at, 0) for k, v in (metrics or {}).items()]
+        pairs = [Param(k, v) for k, v in (params or {}).items()]
+        marks = [RunTag(k, v) for k, v in (tags or {}).items()]
+        while values or pairs or marks:
+            last = len(values) <= _BATCH and len(pairs) <= _BATCH
+            now = (values[:_BATCH], pairs[:_BATCH], marks[:_BATCH] if last else [])
+            call(lambda now=now: self._mlflow.log_batch(run_id, *now), self.place)  # type: ignore[misc]
+            values, pairs, marks = (
+                values[_BATCH:],
+                pairs[_BATCH:],
+                marks[_BATCH:] if last else marks,
+            )
+
+
+def _plain(child: Child) -> dict[str, Any]:
+    return {
+        "name": child.name,
+        "metrics": {k: float(v) for k, v in child.metrics.items()},
+        "params": {k: redact_setting(k, v)[:LONGEST_VALUE] for k, v in child.params.items()},
+        "tags": {k: redact(v)[:LONGEST_VALUE] for k, v in child.tags.items()},
+        "status": child.status,
+    }
+
+
+def _millis(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _experiment(mlflow: "MlflowClient", place: Place, model: str) -> str:
+    """Return the id of the model's experiment, made if it is not there; its artifacts lie in the
+    workspace unless a server keeps them.
+    """
+    found = call(lambda: mlflow.get_experiment_by_name(model), place)
+    if found is None:
+        location = place.artifact_root.resolve().as_uri() if place.artifact_root else None
+        try:
+            return str(
+                call(lambda: mlflow.create_experiment(model, artifact_location=location), place)
+            )
+        except Exists:  # another run made it meanwhile
+            found = call(lambda: mlflow.get_experiment_by_name(model), place)
+    if found.lifecycle_stage == "deleted":
+        call(lambda: mlflow.restore_experiment(found.experiment_id), place)
+    return str(found.experiment_id)
+
+
+def _search(mlflow: "MlflowClient", place: Place, experiment: str, condition: str) -> list[Any]:
+    runs: list[Any] = []
+    token: str | None = None
+    while True:
+        page = call(
+            partial(
+                mlflow.search_runs, [experiment], condition, max_results=1000, page_token=token
+            ),
+            place,
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _bury(mlflow: "MlflowClient", place: Place, experiment: str, run_key: str) -> None:
+    """Mark runs as killed whose process is gone; the one that is about to be taken up again is
+    left.
+    """
+    for run in _search(mlflow, place, experiment, "attributes.status = 'RUNNING'"):
+        tags = run.data.tags
+        if owner.is_dead(tags) and tags.get(RUN_KEY) != run_key:
+            call(lambda run_id=run.info.run_id: mlflow.set_terminated(run_id, "KILLED"), place)  # type: ignore[misc]
+
+
+def abandoned(place: Place, model: str) -> bool:
+    """Whether a run of this model is still open in MLflow although its process is gone: the next
+    retrain takes it up or buries it.
+
+    Raises:
+        ServerUnreachable: MLflow does not answer.
+    """
+    mlflow = client(place)
+    found = call(lambda: mlflow.get_experiment_by_name(model), place)
+    if found is None:
+        return False
+    running = _search(mlflow, place, str(found.experiment_id), "attributes.status = 'RUNNING'")
+    return any(owner.is_dead(run.data.tags) for run in running if RUN_KEY in run.data.tags)
+
+
+def _find_or_create(
+    mlflow: "MlflowClient",
+    place: Place,
+    experiment: str,
+    tags: Mapping[str, str],
+    name: str,
+    now: datetime,
+) -> tuple[str, bool]:
+    """Return the run of this key and whether it was there.
+
+    MLflow's client repeats lost calls, so several may be: the oldest counts.
+    """
+    key = tags[RUN_KEY].replace("'", "")
+    found = _search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'")
+    if not found:
+        failpoint("tracking.before_run")
+        call(
+            lambda: mlflow.create_run(
+                experiment, _millis(now), {**tags, RUN_KEY: key}, name or None
+            ),
+            place,
+        )
+        failpoint("tracking.after_run")
+        run = min(
+            _search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'"),
+            key=lambda r: (r.info.start_time, r.info.run_id),
+        )
+        return str(run.info.run_id), False
+    run = min(found, key=lambda r: (r.info.start_time, r.info.run_id))
+    run_id = str(run.info.run_id)
+    from mlflow.entities import RunTag
+
+    call(
+        lambda: mlflow.log_batch(
+            run_id, tags=[RunTag(k, v) for k, v in tags.items() if k != RUN_KEY]
+        ),
+        place,
+    )
+    call(lambda: mlflow.update_run(run_id, status="RUNNING"), place)
+    return run_id, True
