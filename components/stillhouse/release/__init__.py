@@ -1,0 +1,3 @@
+"""Register what passed, promote it by the ledger, roll it back, and read it again with every byte
+checked.
+"""

@@ -1,0 +1,166 @@
+"""The champion for those who use it: for the gate, which compares with it, and for `predict`, which
+asks it. Every byte is checked by hash.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from stillhouse.data.schema import Schema
+from stillhouse.errors import Corrupt, Refused
+from stillhouse.release import artifact
+from stillhouse.release.fetch import CACHE, Fetch, fingerprint_of
+from stillhouse.release.ledger import NOTHING, Effective, State
+from stillhouse.release.registry import Registry
+from stillhouse.workspace import Workspace, dump_json, sha256_bytes
+
+NONE = b"null\n"
+STATISTICS = "statistics.json"
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production.
+
+    Attributes:
+        version: Its number.
+        head: The ledger entry that made it champion.
+        onnx: Its bytes.
+        schema: What its rows look like.
+    """
+
+    version: int
+    head: int
+    onnx: bytes
+    schema: Schema
+
+
+def champion_files(registry: Registry, student: str | None) -> tuple[bytes, bytes]:
+    """Return what the gate compares with: the bytes of champion.json and champion.onnx.
+
+    If the student is the champion already, they are those that the champion was once compared with,
+    so that promoting it has made nothing stale. Otherwise they tell the champion as it is now.
+
+    Args:
+        registry: The model.
+        student: The fingerprint of the student in the workspace, or None.
+
+    Returns:
+        champion.json, `null` where there is none; and the ONNX, empty where there is none. The same
+        ledger gives the same bytes.
+
+    Raises:
+        Corrupt: Something in the store has other bytes than the ledger recorded, or the ledger went
+            back.
+    """
+    state = read(registry)
+    if state.last is None:
+        return NONE, b""
+    if (
+        student is not None
+        and state.last.link.over != NOTHING
+        and fingerprint_of(registry, state.last) == student
+    ):
+        told = _fetch(registry).by_hash(
+            f"{_storage(registry, state.last)}/evidence/{state.last.link.over}",
+            state.last.link.over,
+        )
+        return told, _onnx_of(registry, state, told)
+    return _tell(registry, state.last), _file(registry, state.last, artifact.MODEL)
+
+
+def champion_model(registry: Registry) -> Champion:
+    """Return the champion, ready to be asked.
+
+    Raises:
+        Refused: Nothing was promoted yet.
+        Corrupt: Its bytes are not those that were promoted, or the ledger went back.
+    """
+    state = read(registry)
+    if state.last is None:
+        raise Refused(
+            "there is no champion yet.", where=registry.model, fix="`stillhouse run` makes one."
+        )
+    schema = Schema.from_dict(json.loads(_file(registry, state.last, "schema.json")))
+    return Champion(
+        state.last.target, state.head, _file(registry, state.last, artifact.MODEL), schema
+    )
+
+
+def stored_file(registry: Registry, version: int, name: str) -> bytes:
+    """Return a file of a registered version, such as `receipt.json`, checked by its manifest.
+
+    Raises:
+        Missing: There is no such version.
+        Corrupt: Its bytes are not those that were registered.
+    """
+    found = registry.version(version)
+    return _fetch(registry).file(registry.storage(version).rstrip("/"), found.manifest, name)
+
+
+def read(registry: Registry) -> State:
+    """Return the ledger's state, and remember its head: a ledger that goes back was cut or restored
+    from a backup, and is not believed.
+
+    Raises:
+        Corrupt: The head is lower than one that was seen from here.
+    """
+    state, workspace = registry.state(), Workspace(registry.place.root)
+    whose = sha256_bytes(f"{registry.place.tracking_uri} {registry.model}".encode())[:16]
+    mark = f"{CACHE}/head-{whose}.json"
+    seen = int(workspace.read_json(mark)["head"]) if (workspace.root / mark).is_file() else 0
+    if state.head < seen:
+        raise Corrupt(
+            f"the ledger's head is {state.head}, and was {seen} before: entries were "
+            "deleted, changed, or an old backup was restored.",
+            where=registry.model,
+            fix=f"Restore MLflow's database; if it was reset on purpose, delete {mark}.",
+        )
+    if state.head > seen:
+        workspace.write_json(mark, {"head": state.head})
+    return state
+
+
+def _tell(registry: Registry, last: Effective) -> bytes:
+    storage = _storage(registry, last)
+    told: dict[str, Any] = {
+        "head": last.entry.number,
+        "version": last.target,
+        "fingerprint": fingerprint_of(registry, last),
+        "manifest": last.link.manifest,
+    }
+    told["schema"] = json.loads(_file(registry, last, "schema.json"))
+    if STATISTICS in _fetch(registry).manifest(storage, last.link.manifest):
+        told["statistics"] = json.loads(_file(registry, last, STATISTICS))
+    return dump_json(told)
+
+
+def _onnx_of(registry: Registry, state: State, told: bytes) -> bytes:
+    """Return the ONNX of the champion that a stored champion.json tells of."""
+    then = json.loads(told)
+    if then is None:
+        return b""
+    made = [
+        e
+        for e in state.effective
+        if e.entry.number == then["head"] and e.link.manifest == then["manifest"]
+    ]
+    if not made:
+        raise Corrupt(
+            f"the evidence names head {then['head']}, which the ledger does not have.",
+            where=registry.model,
+            fix="Restore MLflow's database.",
+        )
+    return _file(registry, made[0], artifact.MODEL)
+
+
+def _file(registry: Registry, effective: Effective, name: str) -> bytes:
+    return _fetch(registry).file(_storage(registry, effective), effective.link.manifest, name)
+
+
+def _storage(registry: Registry, effective: Effective) -> str:
+    return registry.entry_storage(effective.entry.number).rstrip("/")
+
+
+def _fetch(registry: Registry) -> Fetch:
+    return Fetch(registry, Workspace(registry.place.root))
