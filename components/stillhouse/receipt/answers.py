@@ -1,0 +1,273 @@
+"""The answer sentence of each section of the page; where something was not measured, the sentence
+says so and the figure is left out.
+"""
+
+from stillhouse.receipt import numbers, words
+from stillhouse.receipt.numbers import NBSP
+from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.ruled import ruled
+
+ACRONYM = 4  # letters at most
+
+
+def answers(receipt: Json) -> dict[str, str]:
+    """Return section id → answer."""
+    made = (rules, teacher, flips, mistakes, classes, withstands, device, search, data, cost)
+    return {one.__name__: one(receipt) for one in made}
+
+
+def rules(receipt: Json) -> str:
+    """Return how many rules were passed."""
+    found = ruled(receipt)
+    parts = []
+    for gates, noun in ((True, "that decide"), (False, "that are only watched")):
+        asked = [r for r in found if r.gates == gates and r.verdict != "not_applicable"]
+        if asked:
+            said = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
+            counts = [
+                (numbers.word(len([r for r in asked if r.verdict == v])), w)
+                for v, w in said.items()
+                if any(r.verdict == v for r in asked)
+            ]
+            parts.append(
+                f"Of the {numbers.word(len(asked))} {noun}, "
+                f"{numbers.listed([f'{n} {w}' for n, w in counts])}."
+            )
+    skipped = len([r for r in found if r.verdict == "not_applicable"])
+    if skipped:
+        parts.append(
+            f"{numbers.capital(numbers.word(skipped))} {'was' if skipped == 1 else 'were'} "
+            "not asked: no version is in production."
+        )
+    return (
+        " ".join(parts)
+        .replace("Of the one that decide,", "Of the one that decides,")
+        .replace("Of the one that are", "Of the one that is")
+        or "No rule was set."
+    )
+
+
+def teacher(receipt: Json) -> str:
+    """Return what the gains allow to say of the teacher."""
+    gains = receipt["teacher_gain"]
+    if not gains:
+        return "Not measured against controls; this receipt cannot say what the teacher gave."
+    return " ".join(gain["sentence"] for gain in gains).replace("'", "’")
+
+
+def flips(receipt: Json) -> str:
+    """Return what changes against the champion."""
+    found, drawn, rows = (
+        receipt["flips"],
+        receipt["evidence"]["flips"],
+        receipt["data"]["rows"]["test"],
+    )
+    if drawn is None and receipt["evidence"]["champion"]:
+        return f"Not measured: {words.version(receipt)} could not be asked about today’s test rows."
+    if drawn is None:
+        model = numbers.plain(receipt["model"], 40)
+        return (
+            f"Nothing yet: no version of {model} is in production. From the next version on, "
+            "this section names every row whose answer changes."
+        )
+    if not found["negative"] and not found["positive"]:
+        return (
+            f"No test row changes from right to wrong or back: 0 of {rows:,}, at most "
+            f"{_at_most(rows)}{NBSP}% of such rows."
+        )
+    lost, won = (
+        _turn(found["negative"], "right", "wrong"),
+        _turn(found["positive"], "wrong", "right"),
+    )
+    return f"Of {numbers.count(rows, 'test row')}, {lost} and {won}.{_shown(drawn['p'])}"
+
+
+def _shown(p: float) -> str:
+    return f" Neither is shown to be better (p = {numbers.fixed(p, 2)})." if p > 0.05 else ""
+
+
+def _turn(rows: int, was: str, now: str) -> str:
+    return (
+        f"{numbers.word(rows)} that {'was' if rows == 1 else 'were'} {was} "
+        f"{'turns' if rows == 1 else 'turn'} {now}"
+    )
+
+
+def _at_most(rows: int) -> str:
+    """The exact 95 % upper bound of a share of which none of n rows was seen: 1 − 0.05^(1/n)."""
+    return numbers.fixed(100 * (1 - 0.05 ** (1 / max(1, rows))), 1)
+
+
+def mistakes(receipt: Json) -> str:
+    """Return which of the teacher's mistakes came along."""
+    found, rows = receipt["evidence"]["mistakes"], receipt["data"]["rows"]["test"]
+    if not found["teacher_wrong"]:
+        return (
+            f"The teacher made none on the test rows: 0 of {rows:,}, at most "
+            f"{_at_most(rows)}{NBSP}% of such rows."
+        )
+    own = found["by_arm"]["student"]
+    return (
+        f"Of the teacher’s {numbers.count(found['teacher_wrong'], 'mistake')} the student "
+        f"copied {numbers.word(own['copied'])}, "
+        f"corrected {numbers.word(own['corrected'])} and made {numbers.word(own['other'])} "
+        "in another way."
+    )
+
+
+def classes(receipt: Json) -> str:
+    """Return the commonest confusion and the weakest class."""
+    evidence = receipt["evidence"]
+    measured = [c for c in evidence["per_class"] if c["student"]]
+    if not measured:
+        return "Not measured: no test row has a class."
+    weakest = min(measured, key=lambda c: (c["student"][1], c["name"]))
+    found = (
+        f"{numbers.percent(weakest['student'][1])}{NBSP}% of the time "
+        f"{numbers.spread(weakest['student'])}"
+    )
+    share = f"The weakest class, {_name(weakest['name'])}, is found {found}."
+    if not evidence["confusions"]:
+        return f"Nowhere on the test rows. {share}"
+    top = evidence["confusions"][0]
+    names = evidence["classes"]
+    return (
+        f"Most often {_name(names[top['truth']])} is taken for {_name(names[top['answer']])}, in "
+        f"{numbers.count(top['rows'], 'row')}. {share}"
+    )
+
+
+def _name(text: str) -> str:
+    """A class name in a sentence, isolated so that its direction cannot leak out (U+2068 …
+    U+2069).
+    """
+    return f"\u2068{numbers.plain(text, 20)}\u2069"
+
+
+def withstands(receipt: Json) -> str:
+    """Return the worst attack and the worst corruption, each with its bound."""
+    parts = []
+    if receipt["robustness"]:
+        label, worst = min(receipt["robustness"].items(), key=lambda entry: (entry[1][1], entry[0]))
+        parts.append(
+            f"Under {attack(receipt, label)} at most {numbers.percent(worst[1])}{NBSP}% of "
+            f"answers stay right {numbers.spread(worst)}."
+        )
+    else:
+        parts.append("Not measured: no attack is set in params.yaml.")
+    means = {
+        name: sum(i[1] for i in by.values()) / len(by) for name, by in receipt["corruption"].items()
+    }
+    if means:
+        name = min(sorted(means), key=lambda n: means[n])
+        parts.append(
+            f"Of the corruptions, {corruption(name)} costs most: "
+            f"{numbers.percent(means[name])}{NBSP}% on average over its severities."
+        )
+    else:
+        parts.append("Corruptions were not measured.")
+    return " ".join(parts)
+
+
+def attack(receipt: Json, label: str) -> str:
+    """Return an attack with its norm and epsilon, for no accuracy under attack means anything
+    without them.
+    """
+    found: Json = next(
+        (a for a in receipt["evidence"]["robustness"]["attacks"] if a.get("label") == label), {}
+    )
+    norm = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}.get(
+        str(found.get("norm")), numbers.plain(found.get("norm") or "", 8)
+    )
+    if found.get("epsilon") is None:
+        return numbers.plain(label, 40)
+    return f"{_attack_name(str(found.get('name', label)))}, {norm} {found['epsilon']:g}".replace(
+        " ", NBSP
+    )
+
+
+def _attack_name(name: str) -> str:
+    """Short names of attacks are acronyms (PGD, FGSM), longer ones are words."""
+    return numbers.plain(
+        name.upper() if len(name) <= ACRONYM else numbers.capital(name.replace("_", " ")), 24
+    )
+
+
+def corruption(name: str) -> str:
+    """Return a corruption's name in words."""
+    return numbers.plain(name.replace("_", " "), 24)
+
+
+def device(receipt: Json) -> str:
+    """Return size and latency, and what int8 changes."""
+    edge = receipt["edge"]
+    first = (
+        f"{numbers.kilobytes(edge['onnx_bytes'])}{NBSP}kB, and half of the calls take at most "
+        f"{numbers.milliseconds(edge['latency_ms_p50'])}{NBSP}ms."
+    )
+    if edge["int8_bytes"] is None:
+        why = str(edge.get("int8_reason") or "this model cannot be quantised here.")
+        return f"{first} There is no int8 form: {numbers.plain(why, 160)}"
+    change = "smaller" if edge["int8_bytes"] < edge["onnx_bytes"] else "larger"
+    agrees = (
+        ""
+        if edge["int8_agreement"] is None
+        else f" and agrees on {numbers.percent(edge['int8_agreement'])}{NBSP}% of rows"
+    )
+    slow = ""
+    int8 = receipt["evidence"]["latency"].get("int8")
+    if int8:
+        slow = f"; it is {'slower' if int8['p50_ms'] > edge['latency_ms_p50'] else 'not slower'}"
+    return (
+        f"{first} As int8 it has {numbers.kilobytes(edge['int8_bytes'])}{NBSP}kB "
+        f"({change}){agrees}{slow}."
+    )
+
+
+def search(receipt: Json) -> str:
+    """Return which trial was chosen."""
+    study = receipt["evidence"]["trials"].get("student") or {"best": None, "trials": []}
+    if study["best"] is None:
+        return "Not measured: nothing was left open in params.yaml, so nothing was searched."
+    return (
+        f"Trial {study['best']} of {len(study['trials'])} (counted from 0), judged on the "
+        "validation rows only; the test rows were not read."
+    )
+
+
+def data(receipt: Json) -> str:
+    """Return whether the data passed its checks."""
+    found = receipt["evidence"]["checks"]
+    if not found:
+        return "Not measured: no expectation was checked."
+    failed = len(found) - 1
+    if failed:
+        return (
+            f"With reservations: {numbers.word(failed)} "
+            f"{'expectation' if failed == 1 else 'expectations'} failed, none of them critical."
+        )
+    return f"Yes: every expectation was met, {found[0]['detail'].removesuffix(' met')}."
+
+
+def cost(receipt: Json) -> str:
+    """Return seconds and price."""
+    spent = receipt["cost"]
+    first = f"{numbers.fixed(spent['seconds'], 1)}{NBSP}seconds of work from nothing"
+    price = f" and ${numbers.fixed(spent['usd'], 4)}" if spent["usd"] else ""
+    gain = next(
+        (g for g in receipt["teacher_gain"] if g["over"] == "none" and g["interval"][0] > 0), None
+    )
+    each = (
+        f", {numbers.fixed(spent['seconds'] / (100 * gain['estimate']), 1)}{NBSP}seconds for "
+        "each point gained over labels alone"
+        if gain
+        else ""
+    )
+    unpriced = "" if spent["usd"] else " No price of an hour is set (report.usd_per_hour)."
+    return f"{first}{price}{each}.{unpriced}"
+
+
+def heading(receipt: Json) -> str:
+    """Return the question of the section on flips."""
+    champion = words.version(receipt)
+    return f"What changes for users of {champion}?" if champion else "What changes for users?"

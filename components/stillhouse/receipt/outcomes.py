@@ -1,0 +1,99 @@
+"""Everything that a receipt is made of: what the earlier steps stored, read once and named, so that
+the rest of the room is pure functions of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from stillhouse.data.schema import Schema
+from stillhouse.evaluation import metrics
+
+Json = dict[str, Any]
+SHIPPED = "student"  # the arm whose seed 0 is exported
+CONTROLS = ("none", "hard")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Stored results of a run. N test rows, C classes.
+
+    Attributes:
+        model: Its name in params.yaml.
+        schema: What a row is.
+        data: Fingerprint, source, counts of rows, warnings.
+        inputs: Test rows [N, *shape], data space.
+        targets: [N], the truth; −1 where it is not known.
+        rows: [N], the row's number in its source.
+        validation: Expectations and leakage.
+        teacher: Name, parameters, fingerprint.
+        teacher_logits: [N, C].
+        knowledge: Fingerprint and size of the stored answers.
+        studies: arm → study of the search.
+        student: Architecture, parameters, MACs.
+        arms: Name, settings, seeds and steps of each arm.
+        arm_logits: `<arm>/<seed>/test_logits` → [N, C].
+        curves: arm → seed → {loss, val_accuracy, step}, a point each.
+        edge: Sizes, parity, MACs of the exported files.
+        logits: [N, C], what the exported ONNX answers; this is what ships.
+        latency: Clocks of the exported files.
+        right_under: `clean`, `attack/<label>` and `corruption/<name>/<severity>` → [N], 1 where the
+            answer stays right.
+        robustness: Settings and curves of the attacks and corruptions.
+        verdict: Rules, alpha, the student's fingerprint.
+        champion: The version in production with its head, or None.
+        champion_logits: [N, C], the champion asked again on today's rows; None when there is none.
+        seconds: step → seconds of work.
+    """
+
+    model: str
+    schema: Schema
+    data: Json
+    inputs: Tensor
+    targets: Tensor
+    rows: Tensor
+    validation: Json
+    teacher: Json
+    teacher_logits: Tensor
+    knowledge: Json
+    studies: Json
+    student: Json
+    arms: list[Json]
+    arm_logits: Mapping[str, Tensor]
+    curves: Json
+    edge: Json
+    logits: Tensor
+    latency: Json
+    right_under: Mapping[str, Tensor]
+    robustness: Json
+    verdict: Json
+    champion: Json | None
+    champion_logits: Tensor | None
+    seconds: Mapping[str, float]
+
+    @property
+    def known(self) -> Tensor:
+        """Whether a row's truth is known, bool [N]; only those are counted."""
+        return self.targets >= 0
+
+    def right(self, logits: Tensor) -> Tensor:
+        """Return whether each row with a truth is answered rightly, bool [N known]."""
+        return metrics.correct(logits[self.known], self.targets[self.known])
+
+    def of_known(self, right: Tensor) -> Tensor:
+        """Return an outcome [N] of the rows whose truth is known; one that has only those is left
+        as it is.
+        """
+        return right[self.known] if len(right) == len(self.targets) else right
+
+    def seeds(self, arm: str) -> list[int]:
+        """Return the seeds of an arm, sorted; none if the arm was not trained."""
+        return sorted(
+            int(seed) for entry in self.arms if entry["name"] == arm for seed in entry["seeds"]
+        )
+
+    def of(self, arm: str, seed: int) -> Tensor:
+        """Return an arm's test logits [N, C]."""
+        return self.arm_logits[f"{arm}/{seed}/test_logits"]
