@@ -1,0 +1,198 @@
+"""Train one arm once: what `tune` does in every trial and `distill` for every seed, so that both
+mean the same by an arm.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse import config, plugins
+from stillhouse.architectures.build import build_classifier, parameters
+from stillhouse.data import prepared
+from stillhouse.data.dataset import Dataset
+from stillhouse.distillation.arms import Arm, fit_settings, objective, rows_of, section_of
+from stillhouse.distillation.controls import LABELS_ONLY
+from stillhouse.distillation.live import Pair
+from stillhouse.distillation.method import Method
+from stillhouse.distillation.settings import corners, read
+from stillhouse.errors import DataError
+from stillhouse.evaluation import metrics
+from stillhouse.evaluation.evaluate import SCALARS, logits_of
+from stillhouse.knowledge.store import reopen
+from stillhouse.models.access import accept, require
+from stillhouse.models.macs import macs
+from stillhouse.models.normalize import Normalize
+from stillhouse.steps.step import Progress, silent
+from stillhouse.teachers.recall import recall
+from stillhouse.training.fit import Fitted, fit
+from stillhouse.workspace import StepFiles, dump_json, sha256
+
+READS = (
+    "prepare/train.safetensors",
+    "prepare/val.safetensors",
+    "prepare/schema.json",
+    "teacher/model",
+    "teacher/teacher.json",
+    "knowledge/store",
+)
+PACKAGE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the arms learn from.
+
+    Attributes:
+        picked: The N train rows that arms may see, labelled or not.
+        val: For choosing; only its labelled rows count.
+        answers: The teacher's logits for `picked`, [N, C].
+        teacher: The teacher itself, if it is a torch model: methods that look at features ask it in
+            every batch.
+    """
+
+    picked: Dataset
+    val: Dataset
+    answers: Tensor
+    teacher: nn.Module | None = None
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """What the teacher gives while the student trains: its stored answers, and its features if
+        it can be looked into.
+        """
+        return frozenset({"logits"}) if self.teacher is None else frozenset({"logits", "features"})
+
+    @classmethod
+    def read(cls, files: StepFiles) -> "Material":
+        """Return it as the steps before have left it.
+
+        Raises:
+            DataError: No val row has a label, so that nothing can be chosen.
+            Corrupt: The teacher's answers are not those that were stored.
+            UsageError: They are stale: of another teacher or of other rows.
+        """
+        picked, val = prepared.picked(files), prepared.load(files, "val").labelled
+        if not len(val):
+            raise DataError(
+                "no row of val has a label, so that no setting can be chosen.",
+                where="prepare/val.safetensors",
+                fix="Raise prepare.split.val.",
+            )
+        oracle = recall(files, picked.schema)
+        return cls(
+            picked,
+            val,
+            reopen(files, picked).logits(),
+            oracle.module if "features" in oracle.gives else None,
+        )
+
+
+def train(
+    arm: Arm,
+    section: Mapping[str, Any],
+    *,
+    seed: int,
+    material: Material,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> Fitted:
+    """Train an arm once.
+
+    `none` and `smooth` see the labelled rows only, and nothing of the others, not even their mean;
+    they go through them more often, until the steps are equal.
+
+    Args:
+        arm: `student` or a control.
+        section: `distill` without search spaces.
+        seed: Of the weights, the order of the rows and the objective's own parameters.
+        material: What to learn from.
+        checkpoint: A file that lets a killed training go on to the same bits.
+        progress: Called with (epochs done, all epochs, a note).
+
+    Raises:
+        SettingsError: The section does not fit.
+        UsageError: The architecture does not take such rows, the method needs more than the teacher
+            gives, or a model has no such tap.
+        TrainingFailed: The loss is not a number; the rows are named.
+    """
+    own, rows = section_of(arm, section), rows_of(arm, material.picked)
+    model = build_classifier(
+        read(own).student,
+        rows.schema,
+        Normalize.fit(rows.inputs, rows.schema),
+        seed,
+        "distill.student",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        loss = objective(
+            arm,
+            own,
+            None if arm in LABELS_ONLY else material.answers,
+            pair=Pair(model, material.teacher, rows.inputs),
+        )
+    return fit(
+        model,
+        loss,
+        rows,
+        material.val,
+        fit_settings(own, len(material.picked), seed),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def measure(model: nn.Module, material: Material) -> dict[str, float]:
+    """Return what a trial can aim at: val metrics, and the model's size."""
+    logits = logits_of(model, material.val.inputs)
+    scores = {
+        f"val/{name}": float(getattr(metrics, name)(logits, material.val.targets))
+        for name in SCALARS
+    }
+    return {
+        **scores,
+        "student/parameters": float(parameters(model)),
+        "student/macs": float(macs(model, material.val.schema.shape)),
+    }
+
+
+def require_access(section: Mapping[str, Any], material: Material) -> None:
+    """Refuse a method, in whatever corner of the search space, that the data or the teacher cannot
+    serve.
+
+    Raises:
+        UsageError: It needs features of a teacher that is no torch model, or gradients, or takes
+            other rows.
+    """
+    for corner in corners(section, "distill"):
+        spec = read(corner).method
+        method: Method = config.plugin("methods", spec, where="distill.method")
+        accept(spec["name"], method.accepts, material.picked.schema.kind)
+        require(spec["name"], method.needs, "the teacher's stored answers", material.gives)
+
+
+def key(files: StepFiles) -> str:
+    """Return a hash of all that trainings depend on beside their settings, so that kept work of
+    other data or code is never taken for this one's.
+    """
+    found = {name: sha256(files.path(name)) for name in READS}
+    return hashlib.sha256(
+        dump_json({"files": found, "code": code(), "torch": torch.__version__})
+    ).hexdigest()
+
+
+def keyed(data: str, settings: object) -> str:
+    """Return a hash of a `key` and of settings, JSON."""
+    return hashlib.sha256(dump_json([data, settings])).hexdigest()
+
+
+def code() -> str:
+    """Return a hash of our own sources and of the plugins that params.yaml names."""
+    ours = {str(path.relative_to(PACKAGE)): sha256(path) for path in sorted(PACKAGE.rglob("*.py"))}
+    theirs = {name: sha256(path) for name, path in plugins.user_files().items()}
+    return hashlib.sha256(dump_json([ours, theirs])).hexdigest()

@@ -1,0 +1,285 @@
+"""Promote, hold or reject: every rule asked of the deployed student, on the same test rows for
+everybody.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Interval
+from torch import Tensor
+
+from stillhouse import config
+from stillhouse.data import prepared
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
+from stillhouse.edge.session import Session
+from stillhouse.errors import DataError
+from stillhouse.gating.collect import Outcomes, collect
+from stillhouse.gating.flips import NOTHING, flips
+from stillhouse.gating.metrics import known_metrics
+from stillhouse.gating.settings import parse
+from stillhouse.gating.verdict import Verdict, judge
+from stillhouse.models import onnx_file
+from stillhouse.release.manifest import student_fingerprint
+from stillhouse.robustness.adversarial import transfers
+from stillhouse.robustness.case import make_cases
+from stillhouse.steps.robustness import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
+from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.workspace import StepFiles
+
+READS = (
+    "prepare/test.safetensors",
+    "prepare/schema.json",
+    "teacher/outcomes.safetensors",
+    "distill/outcomes.safetensors",
+    "distill/student.safetensors",
+    "export/student.onnx",
+    "export/student.int8.onnx",
+    "export/outcomes.safetensors",
+    "export/edge.json",
+    "robustness/outcomes.safetensors",
+    "robustness/robustness.json",
+)
+WRITES = ("verdict.json", "outcomes.safetensors")
+CHAMPION, CHAMPION_MODEL = (
+    ".stillhouse/champion/champion.json",
+    ".stillhouse/champion/champion.onnx",
+)
+SHIPPED_SEED = 0  # of every arm: the student that ships, and the controls that it is compared with
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section `gate`.
+
+    Attributes:
+        rules: See `gating.settings.parse`; at least one that gates.
+        alpha: The stated error rate over all rules that gate.
+    """
+
+    rules: tuple[Mapping[str, Any], ...] = ()
+    alpha: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production, asked today's rows.
+
+    Attributes:
+        about: What champion.json tells of it; None before the first promotion.
+        logits: [N, C]; None where it could not be asked.
+        incomparable: Why not.
+    """
+
+    about: Mapping[str, Any] | None
+    logits: Tensor | None = None
+    incomparable: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """It in words; None before the first promotion."""
+        return None if self.about is None else f"version {self.about['version']}"
+
+    @property
+    def entry(self) -> dict[str, Any] | None:
+        """What the verdict is conditional on."""
+        return (
+            None
+            if self.about is None
+            else {key: self.about[key] for key in ("head", "version", "manifest")}
+        )
+
+
+def run(job: Job) -> Metrics:
+    """Write `gate/verdict.json`, which holds no clock, and the champion's answers.
+
+    Returns:
+        Counts of rules that gate: `gate/rules` (those that apply), `gate/passed`, `gate/undecided`,
+            `gate/failed`.
+
+    Raises:
+        SettingsError: A rule asks for what this run does not measure.
+        DataError: champion.json is missing, or no test row has a target.
+    """
+    settings = job.settings(Settings, "gate")
+    names = known(job.params)
+    rules = parse(settings.rules, names)
+    test = prepared.load(job.files, "test")
+    if not (test.targets >= 0).any():
+        raise DataError(
+            "no test row has a target.",
+            where="prepare/test.safetensors",
+            fix="A gate needs labelled test rows.",
+        )
+    champion = ask_champion(job.files, test)
+    found = outcomes(job.files, test.targets, champion)
+    evidence = collect(
+        found,
+        {rule.metric for rule in rules},
+        champion=champion.name,
+        incomparable=champion.incomparable,
+    )
+    verdict = judge(rules, evidence, settings.alpha)
+    about = {
+        "student": student_fingerprint(job.files.workspace),
+        "champion": champion.entry,
+        "flips": changed(found, test, champion),
+        "metrics": names,
+    }
+    job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
+    job.files.write_tensors(
+        "gate/outcomes.safetensors",
+        {} if champion.logits is None else {"champion_logits": champion.logits},
+    )
+    return _metrics(verdict)
+
+
+def _metrics(verdict: Verdict) -> Metrics:
+    counts = {
+        "gate/passed": verdict.count("pass"),
+        "gate/undecided": verdict.count("undecided"),
+        "gate/failed": verdict.count("fail"),
+    }
+    return {
+        name: float(count) for name, count in {**counts, "gate/rules": sum(counts.values())}.items()
+    }
+
+
+def ask_champion(files: StepFiles, test: Dataset) -> Champion:
+    """Return the model in production with its answers to the test rows.
+
+    Raises:
+        DataError: champion.json is missing: not knowing the champion is not the same as having
+            none.
+        Corrupt: It is not JSON any more.
+        SourceError: champion.onnx is not an ONNX model in one file.
+    """
+    workspace = files.workspace
+    if not (workspace.root / CHAMPION).is_file():
+        raise DataError(
+            "nobody has written down what is in production.",
+            where=CHAMPION,
+            fix="Start with `stillhouse run`, which asks the registry.",
+        )
+    about = workspace.read_json(CHAMPION)
+    if about is None:
+        return Champion(None)
+    model = workspace.root / CHAMPION_MODEL
+    data = model.read_bytes() if model.is_file() else b""
+    reason = (
+        mismatch(about, data, test.schema)
+        if data
+        else "its model is not here; start with `stillhouse run`."
+    )
+    if reason:
+        return Champion(
+            about, incomparable=f"version {about['version']} cannot be asked today's rows: {reason}"
+        )
+    return Champion(about, Session(data, where=CHAMPION_MODEL).logits(test.inputs))
+
+
+def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
+    """Return why a model's answers to rows of this schema would mean nothing; empty if they can be
+    compared.
+
+    Args:
+        about: champion.json; what it tells of classes and features is checked by name.
+        data: The model's bytes.
+        schema: Of today's rows.
+    """
+    graph = onnx_file.read(data, CHAMPION_MODEL).graph
+    wanted, given = _dims(graph.input[0])[1:], list(schema.shape)
+    if len(wanted) != len(given) or any(
+        w not in (0, g) for w, g in zip(wanted, given, strict=True)
+    ):
+        return f"it takes rows of shape {wanted}, the data has {given}."
+    answers = _dims(graph.output[0])[-1:]
+    if answers and answers[0] not in (0, len(schema.classes)):
+        return f"it answers {answers[0]} classes, the data has {len(schema.classes)}."
+    told = about.get("schema")
+    if told is not None and list(told["classes"]) != list(schema.classes):
+        return "its classes have other names or another order."
+    features = [f["name"] for f in (told or about.get("statistics") or {}).get("features", [])]
+    if features and features != [f.name for f in schema.features]:
+        return "its features have other names or another order."
+    return ""
+
+
+def _dims(value: Any) -> list[int]:
+    """Return the sizes of a graph's input or output; 0 where any is taken."""
+    return [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
+
+
+def outcomes(files: StepFiles, targets: Tensor, champion: Champion) -> Outcomes:
+    """Return what earlier steps left behind. The student is what its ONNX answers; the arms are
+    those of seed 0.
+    """
+    arms, exported = (
+        files.read_tensors("distill/outcomes.safetensors"),
+        files.read_tensors("export/outcomes.safetensors"),
+    )
+    edge, examined = (
+        files.read_json("export/edge.json"),
+        files.read_json("robustness/robustness.json"),
+    )
+    logits = {
+        "student": exported["fp32_logits"],
+        "teacher": files.read_tensors("teacher/outcomes.safetensors")["test_logits"],
+    }
+    logits |= {
+        arm: arms[name]
+        for arm in ("none", "hard")
+        if (name := f"{arm}/{SHIPPED_SEED}/test_logits") in arms
+    }
+    if champion.logits is not None:
+        logits["champion"] = champion.logits
+    exact = {f"edge/{name}": edge.get(name) for name in ("parity_max_error", "macs", "parameters")}
+    exact |= {
+        f"edge/{name}_kb": edge[key] / 1000 if edge.get(key) else None
+        for name, key in (("size", "onnx_bytes"), ("int8_size", "int8_bytes"))
+    }
+    return Outcomes(
+        targets=targets,
+        logits=logits,
+        int8=exported.get("int8_logits"),
+        robust=files.read_tensors("robustness/outcomes.safetensors"),
+        norms={attack["label"]: attack["norm"] for attack in examined["attacks"]},
+        exact={name: float(value) for name, value in exact.items() if value is not None},
+        not_measured={entry["name"]: entry["reason"] for entry in examined.get("not_measured", [])},
+    )
+
+
+def changed(found: Outcomes, test: Dataset, champion: Champion) -> dict[str, Any]:
+    """Return the flips against the champion; all null where there is none, or where it could not be
+    asked.
+    """
+    if champion.logits is None:
+        return {**NOTHING, "against": champion.name}
+    right, before = found.right(found.logits["student"]), found.right(champion.logits)
+    return flips(right.numpy(), before.numpy(), test.rows[found.known].numpy(), str(champion.name))
+
+
+def known(params: Mapping[str, Any]) -> list[str]:
+    """Return the metrics that rules may name in a run of these params."""
+    section = params.get("robustness") or {}
+    attacks, corruptions = section.get("attacks"), section.get("corruptions")
+    cases = make_cases(DEFAULT_ATTACKS if attacks is None else attacks, "robustness.attacks")
+    usual = {name for names in DEFAULT_CORRUPTIONS.values() for name in names}
+    names = sorted(usual) if corruptions is None else [str(spec["name"]) for spec in corruptions]
+    return known_metrics(
+        {case.label: case.ball.norm for case in [*cases, *transfers(cases)]}, names
+    )
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Check the section and every rule, against the attacks and corruptions that this run makes;
+    nothing is read.
+    """
+    config.refuse_spaces(params.get("gate"), "gate")
+    parse(config.build(Settings, params.get("gate"), where="gate").rules, known(params))
+
+
+step = Step(
+    name="gate", run=run, reads=READS, writes=WRITES, sections=("gate", "robustness"), check=check
+)

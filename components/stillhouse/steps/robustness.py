@@ -1,0 +1,233 @@
+"""Examine the student under attack and corruption; the exported file has the last word on every
+row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from stillhouse import config, plugins
+from stillhouse.attacks.space import Space
+from stillhouse.config import Count, Natural, Spec
+from stillhouse.data import prepared
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
+from stillhouse.edge.session import Session
+from stillhouse.errors import DataError, SettingsError, UsageError
+from stillhouse.models.access import accept
+from stillhouse.robustness.case import Case, make_cases
+from stillhouse.robustness.corruption import Corruption
+from stillhouse.robustness.subject import Subject
+from stillhouse.robustness.suite import Suite, examine
+from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.steps.student import READS as STUDENT
+from stillhouse.steps.student import load_student
+from stillhouse.teachers.recall import recall
+from stillhouse.workspace import StepFiles
+
+READS = (
+    *STUDENT,
+    "export/student.onnx",
+    "teacher/model",
+    "teacher/teacher.json",
+    "prepare/train.safetensors",
+    "prepare/test.safetensors",
+)
+WRITES = ("robustness.json", "outcomes.safetensors")
+DEFAULT_ATTACKS: tuple[Spec, ...] = ({"name": "pgd", "norm": "linf", "epsilon": 0.1},)
+# A few of each kind, so that a plain run stays short; the others are there by name.
+DEFAULT_CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
+    "image": ("blur", "contrast", "noise"),
+    "series": ("drift", "dropout", "noise"),
+    "table": ("missing_cells", "noise"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section `robustness`.
+
+    Attributes:
+        attacks: Each a plugin with `norm` (linf, l2), `epsilon` and its own knobs; null: PGD, linf,
+            0.1, if it takes such rows.
+        corruptions: Plugins; null: blur, contrast and noise of images, drift, dropout and noise of
+            series, noise of tables and missing cells where they may be.
+        rows: At most so many test rows, drawn by `seed`; null: all.
+        seed: Of starts, noise and drawn rows.
+    """
+
+    attacks: list[Spec] | None = None
+    corruptions: list[Spec] | None = None
+    rows: Count | None = None
+    seed: Natural = 0
+
+
+def run(job: Job) -> Metrics:
+    """Write what the student withstands, row by row.
+
+    Returns:
+        `robust/clean/accuracy`, `robust/<label>/accuracy`, `robust/<norm>/accuracy` (rows that
+        withstand every attack of that norm), `corruption/<name>/accuracy` and `/ece` (means over
+        severities), `corruption/mean_accuracy`, `corruption/mean_ece`.
+
+    Raises:
+        UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
+            needs a teacher with gradients.
+    """
+    settings = job.settings(Settings, "robustness")
+    train, test = prepared.load(job.files, "train"), prepared.load(job.files, "test")
+    rows = drawn(test, settings.rows, settings.seed)
+    chosen = test.take(rows)
+    deployed = Session(job.files.read_bytes("export/student.onnx"))
+    space = Space.of(test.schema, train.inputs)
+    subject = Subject(
+        load_student(job.files),
+        deployed.logits,
+        chosen.inputs,
+        chosen.targets,
+        space,
+        settings.seed,
+    )
+    found = examine(
+        subject, suite(settings, test.schema, *surrogate(job.files, test.schema)), job.progress
+    )
+    job.files.write_json(
+        "robustness/robustness.json",
+        {
+            **found.as_dict(settings.seed),
+            "positions": rows.tolist() if len(rows) < len(test) else None,
+        },
+    )
+    job.files.write_tensors("robustness/outcomes.safetensors", found.outcomes())
+    return found.metrics()
+
+
+def drawn(test: Dataset, most: int | None, seed: int) -> torch.Tensor:
+    """Return the positions of the labelled test rows that are examined, rising; all of them, or
+    `most` drawn by `seed`.
+
+    Raises:
+        DataError: No test row has a target.
+    """
+    labelled = torch.nonzero(test.targets >= 0).flatten()
+    if not len(labelled):
+        raise DataError(
+            "no test row has a target.",
+            where="prepare/test.safetensors",
+            fix="Robustness needs labelled test rows.",
+        )
+    if most is None or most >= len(labelled):
+        return labelled
+    order = torch.randperm(len(labelled), generator=torch.Generator().manual_seed(seed))
+    return labelled[order[:most].sort().values]
+
+
+def surrogate(files: StepFiles, schema: Schema) -> tuple[nn.Module | None, str]:
+    """Return the teacher as a torch model, or None and why it is none."""
+    oracle = recall(files, schema)
+    if oracle.module is None or "gradients" not in oracle.gives:
+        name = files.read_json("teacher/teacher.json")["name"]
+        return None, f"the teacher '{name}' gives no gradients."
+    return oracle.module, ""
+
+
+def suite(settings: Settings, schema: Schema, teacher: nn.Module | None, why: str) -> Suite:
+    """Return what is examined: what the settings name, or the defaults that take such rows.
+
+    Raises:
+        UsageError: What the settings name does not take such rows.
+    """
+    cases, no_cases = _chosen_cases(settings.attacks, schema)
+    corruptions, no_corruptions = _chosen_corruptions(settings.corruptions, schema)
+    return Suite(cases, corruptions, teacher, why, [*no_cases, *no_corruptions])
+
+
+def _chosen_cases(
+    specs: Sequence[Spec] | None, schema: Schema
+) -> tuple[list[Case], list[dict[str, str]]]:
+    if specs is not None:
+        named = make_cases(specs, "robustness.attacks")
+        for case in named:
+            accept(case.name, case.attack.accepts, schema.kind)
+        return named, []
+    cases = make_cases(DEFAULT_ATTACKS, "robustness.attacks")
+    return [c for c in cases if schema.kind in c.attack.accepts], [
+        _left_out(c.label, c.attack.accepts, schema)
+        for c in cases
+        if schema.kind not in c.attack.accepts
+    ]
+
+
+def _chosen_corruptions(
+    specs: Sequence[Spec] | None, schema: Schema
+) -> tuple[dict[str, Corruption], list[dict[str, str]]]:
+    if specs is not None:
+        named = {
+            str(spec["name"]): config.plugin(
+                "corruptions", spec, where=f"robustness.corruptions.{at}"
+            )
+            for at, spec in enumerate(specs)
+        }
+        for name, corruption in named.items():
+            accept(name, corruption.accepts, schema.kind)
+            if corruption.empties and not _may_miss(schema):
+                raise UsageError(
+                    f"'{name}' empties cells, and {_NONE_MISSING}",
+                    fix="Leave it out of robustness.corruptions.",
+                )
+        return named, []
+    names = DEFAULT_CORRUPTIONS.get(schema.kind, ())
+    if not names:
+        return {}, [{"name": "corruptions", "reason": f"none is a default for {schema.kind} data."}]
+    known: dict[str, Corruption] = {name: plugins.load("corruptions", name)() for name in names}
+    kept = {
+        name: corruption
+        for name, corruption in known.items()
+        if _may_miss(schema) or not corruption.empties
+    }
+    return kept, [{"name": name, "reason": _NONE_MISSING} for name in known if name not in kept]
+
+
+_NONE_MISSING = "the schema lets no cell be missing."
+
+
+def _may_miss(schema: Schema) -> bool:
+    return any(feature.missing for feature in schema.features)
+
+
+def _left_out(name: str, accepts: frozenset[str], schema: Schema) -> dict[str, str]:
+    return {
+        "name": name,
+        "reason": f"it takes {' or '.join(sorted(accepts))}, not {schema.kind} data.",
+    }
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Check the section, every attack and every corruption by its own signature; nothing is read.
+
+    Raises:
+        SettingsError: A setting is unknown, of a wrong type or out of bounds, a norm unknown, a
+            corruption named twice, or a search space stands here.
+        PluginNotFound: No attack or corruption has that name.
+    """
+    config.refuse_spaces(params.get("robustness"), "robustness")
+    settings = config.build(Settings, params.get("robustness"), where="robustness")
+    make_cases(settings.attacks or (), "robustness.attacks")
+    seen: set[str] = set()
+    for at, spec in enumerate(settings.corruptions or ()):
+        config.check_spec("corruptions", spec, where=f"robustness.corruptions.{at}")
+        if spec["name"] in seen:
+            raise SettingsError(
+                f"'{spec['name']}' is named twice.",
+                where=f"robustness.corruptions.{at}",
+                fix="Leave one of them.",
+            )
+        seen.add(str(spec["name"]))
+
+
+step = Step(
+    name="robustness", run=run, reads=READS, writes=WRITES, sections=("robustness",), check=check
+)

@@ -1,0 +1,205 @@
+"""Make the teacher ready, say how good it is, and stop where a student of it would not be worth
+training.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import Tensor
+
+from stillhouse import config, plugins
+from stillhouse.config import Share
+from stillhouse.data import prepared
+from stillhouse.data.dataset import Dataset
+from stillhouse.errors import SettingsError, TeacherBelowGate, nearest
+from stillhouse.evaluation.evaluate import points, report
+from stillhouse.models.access import accept
+from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.teachers import recall
+from stillhouse.teachers.ask import ask, require_answers
+from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
+
+READS = (
+    "prepare/withheld.safetensors",
+    "prepare/train.safetensors",
+    "prepare/val.safetensors",
+    "prepare/test.safetensors",
+    "prepare/schema.json",
+    "validate/verdict.json",
+)
+GATED = tuple(
+    f"{split}/{metric}" for split in ("val", "test") for metric in ("accuracy", "balanced_accuracy")
+)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a teacher must reach.
+
+    Attributes:
+        metric: `val/accuracy`, `val/balanced_accuracy`, or the same of test.
+        at_least: The smallest share that passes.
+    """
+
+    metric: str
+    at_least: Share
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section `teacher`: a teacher plugin with its own settings, and a gate beside them.
+
+    Attributes:
+        spec: `{name: fit, …}` without the gate.
+        gate: None lets every teacher through.
+    """
+
+    spec: dict[str, Any]
+    gate: Gate | None
+
+
+def settings(params: Mapping[str, Any]) -> Settings:
+    """Return the section, checked but for the plugin's own settings.
+
+    Raises:
+        SettingsError: There is no teacher, a search space stands here, or the gate is none.
+        PluginNotFound: There is no such teacher.
+    """
+    section = params.get("teacher")
+    config.refuse_spaces(section, "teacher")
+    config.split_spec("teachers", section, where="teacher")
+    spec = {key: value for key, value in (section or {}).items() if key != "gate"}
+    asked = (section or {}).get("gate")
+    if asked is None:
+        return Settings(spec, None)
+    if not isinstance(asked, Mapping):
+        raise SettingsError(
+            f"a gate is a mapping, not {asked!r}.",
+            where="teacher.gate",
+            fix="Write {metric: val/accuracy, at_least: 0.9}, or null for none.",
+        )
+    gate = config.build(Gate, asked, where="teacher.gate")
+    if gate.metric not in GATED:
+        raise SettingsError(
+            f"there is no metric '{gate.metric}' for a teacher's gate.",
+            where="teacher.gate.metric",
+            fix=nearest(gate.metric, list(GATED)),
+        )
+    return Settings(spec, gate)
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Check the section; the plugin is made, which checks what its settings name in turn, and no
+    file is read.
+    """
+    config.plugin("teachers", settings(params).spec, where="teacher")
+
+
+def sources(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that the teacher's settings name, and those of an ensemble's members, by
+    setting.
+    """
+    return _files(settings(params).spec, "")
+
+
+def _files(spec: Mapping[str, Any], place: str) -> dict[str, str]:
+    name, rest = config.split_spec("teachers", spec, where="teacher")
+    found = {
+        f"{place}{setting}": path
+        for setting, path in config.input_files(plugins.load("teachers", name), rest).items()
+    }
+    members = rest.get("members")
+    for at, member in enumerate(members if isinstance(members, list | tuple) else ()):
+        found |= _files(member, f"{place}members.{at}.")
+    return found
+
+
+def run(job: Job) -> Metrics:
+    """Write the teacher, its answers to val and test, and their evaluation.
+
+    Returns:
+        `val/accuracy`, `test/accuracy` and so on for balanced_accuracy, nll, brier and ece.
+
+    Raises:
+        TeacherBelowGate: It misses its gate; nothing is kept.
+        SourceError: A file of its settings is missing or no teacher of these classes, or it has no
+            finite answer for a row; the row is named.
+    """
+    asked = settings(job.params)
+    teacher: Teacher = config.plugin("teachers", asked.spec, where="teacher")
+    train, val, test = (
+        prepared.withheld(job.files),
+        prepared.load(job.files, "val"),
+        prepared.load(job.files, "test"),
+    )
+    accept(asked.spec["name"], teacher.accepts, train.schema.kind)
+    made = teacher.learn(Lesson(train, val, job.root, job.files.scratch, 0, job.progress))
+    oracle = teacher.recall(made, train.schema)
+    require_answers(oracle, prepared.picked(job.files), where="teacher, on train")
+    answers = {
+        "val": ask(oracle, val, where="teacher, on val"),
+        "test": ask(oracle, test, where="teacher, on test"),
+    }
+    found = _evaluate(answers, {"val": val, "test": test})
+    metrics = {**points("val", found["val"]), **points("test", found["test"])}
+    gate = _judge(asked.gate, metrics)
+    recall.store(job.files, made)
+    job.files.write_json(
+        "teacher/teacher.json",
+        {
+            **_about(asked.spec, oracle),
+            "fingerprint": recall.fingerprint(asked.spec, made),
+            "gate": gate,
+        },
+    )
+    job.files.write_tensors(
+        "teacher/outcomes.safetensors",
+        {f"{split}_logits": logits for split, logits in answers.items()},
+    )
+    job.files.write_json("teacher/evaluation.json", found)
+    return metrics
+
+
+def _evaluate(
+    answers: Mapping[str, Tensor], splits: Mapping[str, Dataset]
+) -> dict[str, dict[str, Any]]:
+    return {
+        split: report(answers[split], dataset.targets, dataset.classes)
+        for split, dataset in splits.items()
+    }
+
+
+def _about(spec: Mapping[str, Any], oracle: Oracle) -> dict[str, Any]:
+    return {
+        "name": spec["name"],
+        "spec": dict(spec),
+        "architecture": spec.get("architecture"),
+        "parameters": oracle.parameters,
+        "gives": sorted(oracle.gives),
+    }
+
+
+def _judge(gate: Gate | None, metrics: Metrics) -> dict[str, Any] | None:
+    if gate is None:
+        return None
+    observed = metrics[gate.metric]
+    if observed < gate.at_least:
+        said = f"the teacher's {gate.metric} is {observed:.4f}, below {gate.at_least:g}."
+        raise TeacherBelowGate(
+            said,
+            where="teacher.gate",
+            fix="Bring a better teacher, or lower the gate (null: none).",
+        )
+    return {**asdict(gate), "observed": observed, "passed": True}
+
+
+step = Step(
+    name="teacher",
+    run=run,
+    reads=READS,
+    writes=("model", "teacher.json", "outcomes.safetensors", "evaluation.json"),
+    sections=("teacher",),
+    check=check,
+    sources=sources,
+)

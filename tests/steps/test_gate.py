@@ -1,0 +1,271 @@
+import json
+import shutil
+
+import pytest
+import torch
+from steps.walked import CLASSES, fitted_teacher, job, rows, settle, student, workspace
+
+from stillhouse.edge.session import Session
+from stillhouse.errors import Corrupt, DataError, SettingsError, SourceError
+from stillhouse.release.manifest import student_fingerprint
+from stillhouse.steps import export, gate, robustness
+from stillhouse.steps.step import Job
+from stillhouse.workspace import Workspace, dump_tensors
+
+RULES = [
+    {"metric": "test/accuracy", "at_least": 0.5},
+    {"metric": "test/accuracy", "against": "teacher", "margin": 0.25},
+    {"metric": "test/accuracy", "against": "none", "margin": 0},
+    {"metric": "test/accuracy", "against": "champion", "margin": 0.1},
+    {"metric": "edge/size_kb", "at_most": 100},
+    {"metric": "robust/linf/accuracy", "at_least": 0.99, "gates": False},
+]
+ATTACKS = {
+    "attacks": [{"name": "fgsm", "norm": "linf", "epsilon": 0.1}],
+    "corruptions": [{"name": "noise"}],
+}
+ABOUT = {"head": 3, "version": 6, "fingerprint": "ab" * 32, "manifest": "cd" * 32}
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory):
+    """A workspace in which every step before gate has left its files; nothing is in production."""
+    made = workspace(tmp_path_factory.mktemp("walked"))
+    export.step.run(job(made, "export", {}))
+    settle(made, "export")
+    fitted_teacher(made)
+    robustness.step.run(job(made, "robustness", ATTACKS))
+    settle(made, "robustness")
+    test = rows("image", 150, 2)
+    right = torch.nn.functional.one_hot(test.targets, len(CLASSES)).float()
+    weak = (
+        right.roll(1, dims=1) * (torch.arange(150) % 2 == 0)[:, None]
+        + right * (torch.arange(150) % 2 == 1)[:, None]
+    )
+    made.write_bytes("artifacts/teacher/outcomes.safetensors", dump_tensors({"test_logits": right}))
+    made.write_bytes(
+        "artifacts/distill/outcomes.safetensors",
+        dump_tensors({f"{arm}/0/test_logits": weak.clone() for arm in ("none", "hard")}),
+    )
+    in_production(made, None, b"")
+    return made
+
+
+def in_production(made, about, model):
+    made.write_json(gate.CHAMPION, about)
+    made.write_bytes(gate.CHAMPION_MODEL, model)
+
+
+@pytest.fixture
+def copy(walked, tmp_path):
+    """The workspace, to change."""
+    return Workspace(shutil.copytree(walked.root, tmp_path / "copy"))
+
+
+def gated(made, rules=RULES, alpha=0.05):
+    asked = job(made, "gate", {})
+    asked = Job(
+        asked.files, {"gate": {"rules": rules, "alpha": alpha}, "robustness": ATTACKS}, asked.place
+    )
+    gate.step.check(asked.params)
+    made.remove(".stillhouse/new/gate")
+    metrics = gate.step.run(asked)
+    return (
+        asked.files.read_json("gate/verdict.json"),
+        asked.files.read_tensors("gate/outcomes.safetensors"),
+        metrics,
+    )
+
+
+def exported_by(seed, folder, kind="image"):
+    """The bytes of another student's ONNX."""
+    made = workspace(folder, kind)
+    made.write_bytes(
+        "artifacts/distill/student.safetensors",
+        dump_tensors(student(rows(kind, 240, 1), seed).state_dict()),
+    )
+    export.step.run(job(made, "export", {"int8": False}))
+    return (made.hidden / "new/export/student.onnx").read_bytes()
+
+
+def test_a_first_student_that_passes_is_promoted_without_a_champion(walked):
+    told, outcomes, metrics = gated(walked)
+    assert told["verdict"] == "promote"
+    assert [rule["verdict"] for rule in told["rules"]] == [
+        "pass",
+        "pass",
+        "pass",
+        "not_applicable",
+        "pass",
+        "fail",
+    ]
+    assert (told["champion"], told["flips"]["against"], told["flips"]["negative"]) == (
+        None,
+        None,
+        None,
+    )
+    assert told["student"] == student_fingerprint(walked)
+    assert outcomes == {}
+    assert metrics == {
+        "gate/passed": 4.0,
+        "gate/undecided": 0.0,
+        "gate/failed": 0.0,
+        "gate/rules": 4.0,
+    }
+    deployed = walked.artifacts / "export/student.onnx"
+    test = rows("image", 150, 2)
+    right = Session(deployed.read_bytes()).logits(test.inputs).argmax(dim=1) == test.targets
+    assert told["rules"][0]["observed"] == float(right.double().mean())
+    assert told["rules"][4]["observed"] == deployed.stat().st_size / 1000
+
+
+def test_the_same_files_give_the_same_bytes(walked):
+    files = job(walked, "gate", {}).files
+    gated(walked)
+    first = files.read_bytes("gate/verdict.json"), files.read_bytes("gate/outcomes.safetensors")
+    gated(walked)
+    assert (
+        files.read_bytes("gate/verdict.json"),
+        files.read_bytes("gate/outcomes.safetensors"),
+    ) == first
+
+
+def test_a_worse_student_is_rejected_and_a_doubtful_one_held(walked):
+    told, _, metrics = gated(walked, [{"metric": "robust/linf/accuracy", "at_least": 0.99}])
+    assert told["verdict"] == "reject"
+    assert metrics["gate/failed"] == 1
+    told, _, metrics = gated(
+        walked,
+        [
+            {
+                "metric": "robust/linf/accuracy",
+                "at_least": round(told["rules"][0]["observed"] - 0.01, 3),
+            }
+        ],
+    )
+    assert told["verdict"] == "hold"
+    assert metrics["gate/undecided"] == 1
+    assert told["rules"][0]["rows_needed"] > 150
+
+
+def test_the_champion_is_asked_today_s_rows_and_its_flips_are_counted(copy, tmp_path):
+    in_production(copy, ABOUT, exported_by(5, tmp_path / "other"))
+    told, outcomes, _ = gated(copy)
+    test = rows("image", 150, 2)
+    student_right = (
+        Session((copy.artifacts / "export/student.onnx").read_bytes())
+        .logits(test.inputs)
+        .argmax(dim=1)
+        == test.targets
+    )
+    champion_right = outcomes["champion_logits"].argmax(dim=1) == test.targets
+    rule = told["rules"][3]
+    assert rule["discordant"] == [told["flips"]["negative"], told["flips"]["positive"]]
+    assert told["flips"]["rows_negative"] == test.rows[champion_right & ~student_right].tolist()
+    assert rule["observed"] == pytest.approx(
+        float(student_right.double().mean() - champion_right.double().mean())
+    )
+    assert (told["flips"]["against"], told["champion"]) == (
+        "version 6",
+        {"head": 3, "version": 6, "manifest": "cd" * 32},
+    )
+
+
+def test_the_same_model_as_champion_flips_nothing_and_passes_with_a_margin_only(copy):
+    in_production(copy, ABOUT, (copy.artifacts / "export/student.onnx").read_bytes())
+    told, _, _ = gated(
+        copy,
+        [
+            RULES[3],
+            {"metric": "test/accuracy", "against": "champion", "margin": 0},
+            {"metric": "test/accuracy", "against": "champion"},
+        ],
+    )
+    assert [rule["verdict"] for rule in told["rules"]] == ["pass", "undecided", "pass"]
+    assert (told["flips"]["negative"], told["flips"]["positive"], told["flips"]["p"]) == (0, 0, 1.0)
+    assert told["verdict"] == "hold"
+    assert told["rules"][2]["power"] >= 0.8
+
+
+@pytest.mark.parametrize("case", ["shape", "features", "classes", "gone"])
+def test_a_champion_that_cannot_be_compared_holds_and_is_never_no_champion(copy, tmp_path, case):
+    model = exported_by(5, tmp_path / "other", "table" if case == "shape" else "image")
+    about = {
+        "features": {**ABOUT, "statistics": {"classes": [0.5, 0.5], "features": [{"name": "red"}]}},
+        "classes": {
+            **ABOUT,
+            "schema": {"classes": ["a", "c", "b"], "features": [{"name": "grey"}]},
+        },
+    }.get(case, ABOUT)
+    in_production(copy, about, b"" if case == "gone" else model)
+    told, outcomes, _ = gated(copy)
+    assert told["verdict"] == "hold"
+    assert told["rules"][3]["verdict"] == "undecided"
+    assert told["rules"][3]["observed"] is None
+    assert "version 6 cannot be asked today's rows" in told["rules"][3]["sentence"]
+    assert told["champion"]["version"] == 6
+    assert (told["flips"]["against"], told["flips"]["negative"]) == ("version 6", None)
+    assert outcomes == {}
+
+
+def test_a_champion_that_nobody_wrote_down_or_that_is_broken_stops_the_gate(copy):
+    gated(copy)
+    copy.remove(gate.CHAMPION)
+    with pytest.raises(DataError, match="stillhouse run"):
+        gated(copy)
+    copy.write_bytes(gate.CHAMPION, b"{")
+    with pytest.raises(Corrupt):
+        gated(copy)
+    in_production(copy, ABOUT, b"no model")
+    with pytest.raises(SourceError):
+        gated(copy)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"rules": []}, "promotes anything"),
+        (None, "promotes anything"),
+        ({"rules": RULES, "alhpa": 0.1}, "Did you mean 'alpha'"),
+        ({"rules": RULES, "alpha": 0.5}, "gate.alpha"),
+        (
+            {"rules": [{"metric": "robust/l2/accuracy", "at_least": 0.3}]},
+            "does not measure 'robust/l2/accuracy'",
+        ),
+        (
+            {"rules": [{"metric": "robust/fgsm_linf_0.2/accuracy", "at_least": 0.3}]},
+            "Did you mean 'robust/fgsm_linf_0.1/accuracy'",
+        ),
+        (
+            {"rules": [{"metric": "test/accuracy", "at_least": {"float": [0.8, 0.9]}}]},
+            "only under distill",
+        ),
+    ],
+)
+def test_a_section_that_cannot_be_meant_is_refused_before_anything_runs(section, said):
+    gate.step.check({"gate": {"rules": RULES, "alpha": 0.1}, "robustness": ATTACKS})
+    with pytest.raises(SettingsError, match=said):
+        gate.step.check({"gate": section, "robustness": ATTACKS})
+
+
+def test_attacks_that_are_left_to_the_defaults_can_be_bounded():
+    gate.step.check({"gate": {"rules": [{"metric": "robust/linf/accuracy", "at_least": 0.3}]}})
+    with pytest.raises(SettingsError, match="robust/l2"):
+        gate.step.check({"gate": {"rules": [{"metric": "robust/l2/accuracy", "at_least": 0.3}]}})
+
+
+def test_the_verdict_is_plain_json_without_a_clock(walked):
+    told, _, _ = gated(walked)
+    assert json.loads(json.dumps(told)) == told
+    assert set(told) == {
+        "verdict",
+        "alpha",
+        "rules",
+        "why",
+        "error_rate",
+        "student",
+        "champion",
+        "flips",
+        "metrics",
+    }
+    assert "edge/latency_ms_p50" not in told["metrics"]

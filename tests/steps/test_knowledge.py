@@ -1,0 +1,119 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stillhouse.data import prepared
+from stillhouse.environment import place
+from stillhouse.errors import Corrupt, SettingsError, UsageError
+from stillhouse.knowledge.store import reopen
+from stillhouse.pipeline.body import run_body
+from stillhouse.steps import knowledge, prepare, teacher
+from stillhouse.steps.step import Step
+from stillhouse.teachers.ask import ask
+from stillhouse.teachers.recall import recall
+from stillhouse.workspace import StepFiles, Workspace, sha256
+
+PARAMS: dict[str, Any] = {
+    "prepare": {
+        "source": {"name": "digits"},
+        "split": {"by": "row", "val": 0.1, "test": 0.1},
+        "labelled": 40,
+        "unlabelled": 40,
+    },
+    "teacher": {
+        "name": "fit",
+        "architecture": {"name": "mlp", "width": 16, "depth": 1},
+        "epochs": 2,
+    },
+    "knowledge": {"views": 1},
+}
+
+
+def run(workspace: Workspace, *steps: Step, params: dict[str, Any] = PARAMS) -> StepFiles:
+    for step in steps:
+        run_body(
+            step,
+            workspace,
+            params=params,
+            place=place(workspace.root),
+            progress=lambda done, total, note: None,
+        )
+    return StepFiles(workspace, "report")
+
+
+def test_the_store_holds_the_teacher_s_answers_to_the_rows_that_the_student_sees(
+    tmp_path: Path,
+) -> None:
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step)
+    rows = prepared.picked(files)
+    said = ask(recall(files, rows.schema), rows)
+    found = reopen(files, rows).logits()
+    assert len(rows) == 80
+    torch.testing.assert_close(found, said - said.amax(dim=1, keepdim=True), rtol=1e-3, atol=1e-3)
+    written = {
+        path.relative_to(tmp_path / "artifacts/knowledge").parts[0]
+        for path in (tmp_path / "artifacts/knowledge").rglob("*")
+        if path.is_file()
+    }
+    assert written == {*knowledge.step.writes, "metrics.json", "knowledge.timing.json"}
+    about = files.read_json("knowledge/knowledge.json")
+    assert (about["rows"], about["views"], about["fingerprint"]) == (
+        80,
+        1,
+        sha256(files.path("knowledge/store/manifest.json")),
+    )
+    assert files.read_json("knowledge/metrics.json") == {
+        "knowledge/rows": 80.0,
+        "knowledge/bytes": float(about["bytes"]),
+    }
+
+
+def test_answers_of_a_teacher_that_was_trained_again_are_stale(tmp_path: Path) -> None:
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step)
+    run(
+        Workspace(tmp_path),
+        teacher.step,
+        params={**PARAMS, "teacher": {**PARAMS["teacher"], "seed": 1}},
+    )
+    with pytest.raises(UsageError, match="another teacher's"):
+        reopen(files, prepared.picked(files))
+    run(Workspace(tmp_path), knowledge.step)
+    reopen(files, prepared.picked(files))
+
+
+def test_a_useless_teacher_is_stored_like_any_other(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "p.npz",
+        rows=np.arange(1797),
+        probabilities=np.random.default_rng(0).dirichlet(np.ones(10), 1797),
+    )
+    params = {**PARAMS, "teacher": {"name": "predictions", "path": "p.npz", "gate": None}}
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=params)
+    assert torch.isfinite(reopen(files, prepared.picked(files)).logits()).all()
+
+
+def test_a_teacher_whose_files_changed_is_not_asked(tmp_path: Path) -> None:
+    files = run(Workspace(tmp_path), prepare.step, teacher.step)
+    weights = files.path("teacher/model/teacher.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x7f")
+    with pytest.raises(Corrupt, match="not those that were stored"):
+        run(Workspace(tmp_path), knowledge.step)
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"views": 2}, r"knowledge\.views: 2 views .* no augmentation"),
+        ({"views": 0}, r"knowledge\.views"),
+        ({"view": 1}, "unknown setting 'view'. Did you mean 'views'"),
+        ({"views": {"int": [1, 2]}}, "only under distill"),
+    ],
+)
+def test_a_section_that_does_not_fit_is_refused_at_load(section: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        knowledge.check({"knowledge": section})
+    knowledge.check({"knowledge": {"views": 1}})
+    knowledge.check({})

@@ -1,0 +1,201 @@
+import pytest
+import torch
+from steps.walked import SCHEMAS, fitted_teacher, job, listed_teacher, rows, settle, workspace
+
+from stillhouse.data.schema import Feature, Schema
+from stillhouse.edge.session import Session
+from stillhouse.errors import PluginNotFound, SettingsError, UsageError
+from stillhouse.steps import export, robustness
+
+ATTACKS = [
+    {"name": "pgd", "norm": "linf", "epsilon": 0.05, "steps": 5},
+    {"name": "fgsm", "norm": "l2", "epsilon": 0.3},
+]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A workspace with an exported student on each kind of rows."""
+    made = {}
+    for kind in SCHEMAS:
+        made[kind] = workspace(tmp_path_factory.mktemp(kind), kind)
+        export.step.run(job(made[kind], "export", {"int8": False}))
+        settle(made[kind], "export")
+        fitted_teacher(made[kind], kind)
+    return made
+
+
+def run(made, **section):
+    asked = job(made, "robustness", section)
+    metrics = robustness.step.run(asked)
+    return (
+        asked.files.read_json("robustness/robustness.json"),
+        asked.files.read_tensors("robustness/outcomes.safetensors"),
+        metrics,
+    )
+
+
+@pytest.mark.parametrize("kind", list(SCHEMAS))
+def test_what_a_student_withstands_is_written_row_by_row(exported, kind):
+    about, outcomes, metrics = run(exported[kind], attacks=ATTACKS)
+    test = rows(kind, 150, 2)
+    deployed = Session((exported[kind].artifacts / "export" / "student.onnx").read_bytes())
+    assert torch.equal(
+        outcomes["clean"].bool(), deployed.logits(test.inputs).argmax(dim=1) == test.targets
+    )
+    assert all(kept.shape == (150,) for kept in outcomes.values())
+    assert {a["label"] for a in about["attacks"]} == {
+        "pgd_linf_0.05",
+        "fgsm_l2_0.3",
+        "transfer_linf_0.05",
+        "transfer_l2_0.3",
+    }
+    assert metrics["robust/linf/accuracy"] == float(
+        torch.minimum(outcomes["attack/pgd_linf_0.05"], outcomes["attack/transfer_linf_0.05"])
+        .double()
+        .mean()
+    )
+    assert metrics["robust/linf/accuracy"] < metrics["robust/clean/accuracy"]
+    assert [c["norm"] for c in about["curves"]] == ["l2", "linf"]
+    assert about["positions"] is None
+
+
+def test_a_few_corruptions_of_each_kind_are_the_default(exported):
+    about, _, metrics = run(exported["image"], attacks=[])
+    assert [c["name"] for c in about["corruptions"]] == ["blur", "contrast", "noise"]
+    assert metrics["corruption/mean_accuracy"] == pytest.approx(
+        sum(metrics[f"corruption/{n}/accuracy"] for n in ("blur", "contrast", "noise")) / 3
+    )
+    assert about["not_measured"] == []
+    series = Schema("series", (9, 1), ("a", "b"), (Feature("x"),))
+    for schema, expected in (
+        (series, {"drift", "dropout", "noise"}),
+        (SCHEMAS["table"], {"missing_cells", "noise"}),
+    ):
+        assert (
+            set(robustness.suite(robustness.Settings(attacks=[]), schema, None, "").corruptions)
+            == expected
+        )
+
+
+def test_cells_are_emptied_only_where_they_may_be_missing():
+    full = Schema("table", (1,), ("a", "b"), (Feature("x"),))
+    found = robustness.suite(robustness.Settings(attacks=[]), full, None, "")
+    assert set(found.corruptions) == {"noise"}
+    assert found.not_measured == [
+        {"name": "missing_cells", "reason": "the schema lets no cell be missing."}
+    ]
+    with pytest.raises(UsageError, match="'missing_cells' empties cells"):
+        robustness.suite(
+            robustness.Settings(corruptions=[{"name": "missing_cells"}]), full, None, ""
+        )
+
+
+def test_a_corruption_that_is_asked_for_and_does_not_take_the_kind_is_refused_by_name(exported):
+    run(exported["image"], attacks=[], corruptions=[{"name": "blur"}])
+    with pytest.raises(UsageError, match="'blur' takes image"):
+        run(exported["table"], attacks=[], corruptions=[{"name": "blur"}])
+
+
+def test_an_attack_that_does_not_take_the_kind_is_refused_where_it_is_asked_for_and_listed_where_it_is_a_default():
+    tokens = Schema("tokens", (4,), ("a", "b"), ())
+    with pytest.raises(UsageError, match="'pgd' takes image"):
+        robustness.suite(robustness.Settings(attacks=ATTACKS[:1]), tokens, None, "")
+    found = robustness.suite(robustness.Settings(), tokens, None, "")
+    assert [n["name"] for n in found.not_measured] == ["pgd_linf_0.1", "corruptions"]
+    assert not found.cases
+
+
+def test_a_teacher_without_gradients_leaves_transfer_unmeasured_and_is_named_where_it_is_asked_for(
+    exported,
+):
+    made = exported["image"]
+    listed_teacher(made)
+    try:
+        about, _, _ = run(made, attacks=ATTACKS[:1], corruptions=[])
+        assert about["not_measured"] == [
+            {"name": "transfer", "reason": "the teacher 'predictions' gives no gradients."}
+        ]
+        with pytest.raises(UsageError, match="Transfer"):
+            run(made, attacks=[{"name": "transfer", "norm": "linf", "epsilon": 0.1}])
+    finally:
+        fitted_teacher(made)
+
+
+def test_a_cap_draws_rows_by_seed_and_says_which(exported):
+    about, outcomes, _ = run(exported["image"], attacks=ATTACKS[:1], corruptions=[], rows=40)
+    assert about["positions"] == sorted(set(about["positions"]))
+    assert len(about["positions"]) == len(outcomes["clean"]) == 40
+    other, _, _ = run(exported["image"], attacks=ATTACKS[:1], corruptions=[], rows=40, seed=1)
+    assert other["positions"] != about["positions"]
+
+
+def test_a_second_run_gives_the_same_bytes(exported):
+    asked = job(exported["table"], "robustness", {"attacks": ATTACKS})
+    robustness.step.run(asked)
+    before = [asked.files.read_bytes(f"robustness/{name}") for name in robustness.step.writes]
+    robustness.step.run(asked)
+    assert [
+        asked.files.read_bytes(f"robustness/{name}") for name in robustness.step.writes
+    ] == before
+
+
+@pytest.mark.parametrize(
+    ("section", "error", "place"),
+    [
+        (
+            {"attacks": [{"name": "pdg", "norm": "linf", "epsilon": 0.1}]},
+            PluginNotFound,
+            "robustness.attacks.0.name",
+        ),
+        (
+            {"attacks": [{"name": "pgd", "norm": "linf", "epsilon": 0}]},
+            SettingsError,
+            "robustness.attacks.0.epsilon",
+        ),
+        (
+            {"attacks": [{"name": "pgd", "norm": "l0", "epsilon": 1}]},
+            SettingsError,
+            "robustness.attacks.0.norm",
+        ),
+        (
+            {"attacks": [{"name": "pgd", "norm": "linf", "epsilon": {"float": [0.1, 1]}}]},
+            SettingsError,
+            "robustness.attacks.0.epsilon",
+        ),
+        ({"attacks": {"name": "pgd"}}, SettingsError, "robustness.attacks"),
+        ({"attacks": ["pgd"]}, SettingsError, "robustness.attacks.0"),
+        ({"corruptions": [{"name": "nose"}]}, PluginNotFound, "robustness.corruptions.0.name"),
+        (
+            {"corruptions": [{"name": "noise", "level": 3}]},
+            SettingsError,
+            "robustness.corruptions.0",
+        ),
+        (
+            {"corruptions": [{"name": "noise"}, {"name": "noise"}]},
+            SettingsError,
+            "robustness.corruptions.1",
+        ),
+        ({"rows": 0}, SettingsError, "robustness.rows"),
+        ({"attaks": []}, SettingsError, "robustness"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused_with_their_place(section, error, place):
+    robustness.step.check(
+        {
+            "robustness": {
+                "attacks": ATTACKS,
+                "corruptions": [{"name": "noise"}],
+                "rows": 5,
+                "seed": 3,
+            }
+        }
+    )
+    with pytest.raises(error) as caught:
+        robustness.step.check({"robustness": section})
+    assert caught.value.where == place
+
+
+def test_an_empty_section_is_the_defaults():
+    robustness.step.check({"robustness": {}})
+    robustness.step.check({})
