@@ -1,0 +1,100 @@
+"""params.yaml as a run sees it: parsed, overlaid, every section checked before anything is
+computed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stillhouse import config, plugins
+from stillhouse.errors import SettingsError, nearest
+from stillhouse.steps.step import Step
+
+PLAIN = ("model", "plugins")
+RELEASE = "release"
+
+
+@dataclass(frozen=True)
+class Release:
+    """Settings of section `release`.
+
+    Attributes:
+        approval: Register a passing student as challenger and leave the promotion to `stillhouse
+            promote`.
+    """
+
+    approval: bool = False
+
+
+def read(root: Path, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the resolved settings of the project at `root`.
+
+    Args:
+        root: The folder of params.yaml.
+        sets: `a.b=value` texts, laid over it for this run.
+
+    Raises:
+        SettingsError: The file is missing or broken, or a setting has no place in it.
+    """
+    path = root / "params.yaml"
+    if not path.is_file():
+        raise SettingsError(
+            "there is no params.yaml here.", where=str(root), fix="Go to your project's folder."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise SettingsError(
+            "the file is not UTF-8 text.", where="params.yaml", fix="Save it as UTF-8."
+        ) from None
+    return config.overlay(config.parse(text), sets)
+
+
+def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> dict[str, Any]:
+    """Check every section, its plugins and its search spaces; return the settings with absent
+    sections as empty ones.
+
+    Raises:
+        SettingsError: Anything unknown, of a wrong type or out of bounds; the message has the path,
+            the value and the fix.
+    """
+    known = [*PLAIN, *steps, RELEASE]
+    for key in params:
+        if key not in known:
+            raise SettingsError(
+                f"unknown section '{key}'.", where="params.yaml", fix=nearest(key, known)
+            )
+    model = params.get("model", "")
+    if (
+        not isinstance(model, str)
+        or not model.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        or "--" in model
+    ):
+        raise SettingsError(
+            f"{model!r} is no model name.",
+            where="model",
+            fix="Use letters, digits, '-', '_' and '.', without '--'.",
+        )
+    plugins.use(config.adapt(list[str], params.get("plugins") or [], where="plugins"), root)
+    resolved: dict[str, Any] = {"model": model, "plugins": list(params.get("plugins") or [])}
+    for name in [*steps, RELEASE]:
+        section = params.get(name)
+        if section is not None and not isinstance(section, Mapping):
+            raise SettingsError(
+                f"a section must be a mapping, not {section!r}.", where=name, fix="Write name: {…}."
+            )
+        if name != "distill":
+            config.refuse_spaces(section or {}, name)
+        resolved[name] = dict(section or {})
+    config.build(Release, resolved[RELEASE], where=RELEASE)
+    for step in steps.values():
+        step.check(resolved)
+    return resolved
+
+
+def dump(params: Mapping[str, Any]) -> str:
+    """Return settings as the YAML text that DVC reads in place of params.yaml."""
+    return yaml.safe_dump(dict(params), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,93 @@
+"""What DVC is asked for: nothing that other settings made is ever served as the answer to these."""
+
+from pathlib import Path
+
+import pytest
+
+from stillhouse.errors import SettingsError
+from stillhouse.pipeline.stages import Stages
+
+GRAPH = """
+stages:
+  brew:
+    cmd: "true"
+    params: [brew]
+    deps: [grain.txt]
+    outs: [spirit.txt]
+"""
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    from dvc.repo import Repo
+
+    Repo.init(str(tmp_path), no_scm=True).close()
+    monkeypatch.chdir(tmp_path)  # DVC looks where it stands, as the commands do
+    (tmp_path / "dvc.yaml").write_text(GRAPH)
+    (tmp_path / "params.yaml").write_text("brew: 1\n")
+    (tmp_path / "grain.txt").write_text("barley")
+    bring(tmp_path, 1)
+    return tmp_path
+
+
+def bring(root: Path, brew: int) -> str:
+    """Return how the stage came up to date with a setting, as one command does; its output says
+    what made it.
+    """
+    stages = Stages(root, {"params.yaml": f"brew: {brew}\n"}, lambda sentence: None)
+    try:
+        state = stages.up_to_date("brew")
+        if state is None:
+            with stages.reserved("brew"):
+                (root / "spirit.txt").write_text(f"{brew} of {(root / 'grain.txt').read_text()}")
+            stages.record("brew")
+        return state or "ran"
+    finally:
+        stages.close()
+
+
+def spirit(root: Path) -> str:
+    return (root / "spirit.txt").read_text()
+
+
+def test_another_setting_runs_and_is_not_answered_with_what_the_last_one_made(root: Path):
+    assert (bring(root, 1), spirit(root)) == ("unchanged", "1 of barley")
+    assert (bring(root, 2), spirit(root)) == ("ran", "2 of barley")
+
+
+def test_an_earlier_setting_is_restored_from_its_own_run(root: Path):
+    bring(root, 2)
+    assert (bring(root, 1), spirit(root)) == ("restored", "1 of barley")
+    assert (bring(root, 2), spirit(root)) == ("restored", "2 of barley")
+
+
+def test_another_input_runs_and_the_first_one_is_restored(root: Path):
+    (root / "grain.txt").write_text("rye")
+    assert (bring(root, 1), spirit(root)) == ("ran", "1 of rye")
+    (root / "grain.txt").write_text("barley")
+    assert (bring(root, 1), spirit(root)) == ("restored", "1 of barley")
+
+
+def test_a_deleted_or_spoilt_result_of_the_same_setting_is_put_back(root: Path):
+    (root / "spirit.txt").unlink()
+    assert (bring(root, 1), spirit(root)) == ("restored", "1 of barley")
+    (root / "spirit.txt").write_text("water")
+    assert (bring(root, 1), spirit(root)) == ("restored", "1 of barley")
+
+
+@pytest.mark.parametrize("share", [0, 0.6], ids=["emptied", "cut off"])
+def test_a_lock_that_a_killed_process_left_half_written_is_made_again(root: Path, share: float):
+    lock = root / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: int(len(whole) * share)])
+    assert (bring(root, 1), spirit(root)) == ("restored", "1 of barley")
+    assert lock.read_bytes() == whole
+
+
+def test_a_lock_with_a_merge_conflict_is_left_to_its_owner(root: Path):
+    lock = root / "dvc.lock"
+    text = "<<<<<<< ours\n" + lock.read_text()
+    lock.write_text(text)
+    with pytest.raises(SettingsError, match="merge conflict"):
+        bring(root, 1)
+    assert lock.read_text() == text
