@@ -1,0 +1,1 @@
+"""When and where the steps of Stillhouse run: flows, the server, the command line."""

@@ -1,0 +1,123 @@
+"""The flow `retrain`: from data to a promoted student, a task a step."""
+
+from typing import TYPE_CHECKING, Any
+
+from prefect import flow
+from prefect.artifacts import create_link_artifact, create_table_artifact
+
+from stillhouse_flows.task import bring_up_to_date, promote, register
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from prefect.client.schemas.objects import FlowRun, State
+    from prefect.flows import Flow
+
+    from stillhouse.pipeline import Project, Result
+    from stillhouse.pipeline.publish import Published
+
+
+def crashed(flow: "Flow[Any, Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
+    """Leave a line in the workspace when a run ends badly, for the next one and for people."""
+    from pathlib import Path
+
+    from stillhouse.workspace import Workspace
+
+    root = Path(str(flow_run.parameters.get("root", ".")))
+    Workspace(root).write_json(
+        ".stillhouse/last_failure.json",
+        {
+            "flow_run": str(flow_run.id),
+            "name": flow_run.name,
+            "state": state.name or "",
+            "message": state.message or "",
+        },
+    )
+
+
+@flow(
+    name="retrain",
+    flow_run_name="{model}",
+    on_crashed=[crashed],
+    on_failure=[crashed],
+    validate_parameters=False,
+    persist_result=False,
+)
+def retrain(root: str, model: str, sets: list[str]) -> "Published":
+    """Bring every step up to date, then register and promote what passed.
+
+    Args:
+        root: The project's folder.
+        model: The registered model's name, for the run's name.
+        sets: `--set` texts, for this run only.
+    """
+    project, each = _current(root, sets)
+    results = []
+    for name in project.steps:
+        results.append(bring_up_to_date(name, project))
+        each(results[-1])
+    published = _publish(project)
+    _artifacts(project, results)
+    return published
+
+
+def _publish(project: "Project") -> "Published":
+    from stillhouse.pipeline import publish
+
+    settled = publish.settled(project)
+    if settled is not None:
+        return settled
+    return promote(project, register(project))
+
+
+def _artifacts(project: "Project", results: "list[Result]") -> None:
+    create_table_artifact(
+        key="steps",
+        table=[{"step": r.name, "state": r.state, "seconds": r.seconds} for r in results],
+        description="How each step came up to date",
+    )
+    rules = project.artifact("gate/verdict.json")["rules"]
+    create_table_artifact(
+        key="rules",
+        table=[
+            {key: str(rule[key]) for key in ("name", "verdict", "observed", "bound")}
+            for rule in rules
+        ],
+        description="What the gate decided",
+    )
+    create_link_artifact(
+        key="receipt",
+        link=(project.workspace.artifacts / "report/receipt.html").as_uri(),
+        link_text="The receipt",
+    )
+
+
+# A run started by the command line hands its open project over; a scheduled one opens it from the
+# flow's parameters.
+_handed: "list[tuple[Project, Callable[[Result], None]]]" = []
+
+
+def _current(root: str, sets: list[str]) -> "tuple[Project, Callable[[Result], None]]":
+    if _handed:
+        return _handed[-1]
+    from pathlib import Path
+
+    from stillhouse import environment
+    from stillhouse.pipeline import Project
+
+    environment.prepare(Path(root))
+    return Project.open(Path(root), sets), lambda result: None
+
+
+def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Published":
+    """Run the flow on an open project.
+
+    Args:
+        project: Open, its workspace held.
+        each: Called after every step.
+    """
+    _handed.append((project, each))
+    try:
+        return retrain(str(project.workspace.root), project.model, list(project.sets))
+    finally:
+        _handed.pop()

@@ -1,0 +1,123 @@
+"""`stillhouse run`: ask DVC what is stale, and only then start Prefect and the flow."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stillhouse import environment
+from stillhouse.clock import SYSTEM
+from stillhouse_flows import databases, orphans, server, show
+
+if TYPE_CHECKING:
+    from stillhouse.environment import Place
+    from stillhouse.pipeline import Project, Result
+    from stillhouse.pipeline.publish import Published
+
+
+def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
+    """Run the project at `root`; return the exit code."""
+    began = SYSTEM.seconds()
+    place = environment.prepare(root)
+    databases.seed(root)
+    with ExitStack() as stack:
+        fresh = not (root / "dvc.lock").is_file() and (root / "params.yaml").is_file()
+        early = stack.enter_context(_server(place)) if fresh else None
+        progress = stack.enter_context(show.progress())
+        from stillhouse.pipeline import Project
+
+        project = Project.open(root, sets, told=show.note, progress=progress)
+        stack.enter_context(project.held("stillhouse run", waiting=show.waiting))
+        results: list[Result] = []
+
+        def each(result: "Result") -> None:
+            results.append(result)
+            show.step_done(result)
+
+        published = _unchanged(project, each) or _through_the_flow(project, early, stack, each)
+        seconds = round(SYSTEM.seconds() - began, 3)
+        _tell(project, published, results, seconds, json_only=json_only)
+        return published.exit_code
+
+
+def _unchanged(project: "Project", each: "Callable[[Result], None]") -> "Published | None":
+    """Return how things stand if no step is stale and nothing waits to be promoted; every result
+    was checked by hash.
+    """
+    from stillhouse import tracking
+    from stillhouse.pipeline import publish
+
+    if project.stale():
+        return None
+    settled = publish.settled(project)
+    if settled is None or tracking.abandoned(
+        project.place, project.model
+    ):  # a run that was killed at its very end is finished by the flow
+        return None
+    results = list(project.unchanged())
+    if len(results) < len(
+        project.steps
+    ):  # a file is not what was recorded: the flow makes it again
+        return None
+    for result in results:
+        each(result)
+    return settled
+
+
+def _through_the_flow(
+    project: "Project",
+    early: "Callable[[], None] | None",
+    stack: ExitStack,
+    each: "Callable[[Result], None]",
+) -> "Published":
+    from stillhouse import tracking
+    from stillhouse.pipeline import publish
+
+    ready = early or stack.enter_context(_server(project.place))
+    tracking.warm(project.place)  # while the server starts: it has a core of its own
+    from stillhouse_flows.retrain import run_retrain
+
+    ready()
+    with publish.tracked(project):
+        return run_retrain(project, each)
+
+
+@contextmanager
+def _server(place: "Place") -> "Iterator[Callable[[], None]]":
+    """Start or find Prefect's server and point Prefect at it; give a function that waits for it and
+    closes what a killed run left open in our own.
+    """
+
+    def ready() -> None:
+        server.wait(found)
+        if not place.prefect_url:
+            orphans.close(found.url)
+
+    with server.api(place) as found:
+        os.environ["PREFECT_API_URL"] = found.url
+        yield ready
+
+
+def _tell(
+    project: "Project",
+    published: "Published",
+    results: "Sequence[Result]",
+    seconds: float,
+    *,
+    json_only: bool,
+) -> None:
+    page = project.workspace.artifacts / "report" / "receipt.html"
+    if json_only:
+        steps = [{"name": r.name, "state": r.state, "seconds": r.seconds} for r in results]
+        answer = {
+            **published.as_dict(),
+            "receipt": str(page) if page.is_file() else None,
+            "steps": steps,
+            "seconds": seconds,
+        }
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    else:
+        show.summary(published, project.artifact("report/receipt.json"), seconds)

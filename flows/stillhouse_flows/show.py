@@ -1,0 +1,202 @@
+"""What people see: Rich on stderr for what happens, on stdout for what was asked.
+
+Nothing else prints.
+"""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from stillhouse.pipeline import Result
+    from stillhouse.pipeline.publish import Published
+
+WIDTH = 80
+SPACES = "\u00a0\u2009\u202f"  # typographic spaces are no control characters
+
+
+def _err() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _out() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def plain(text: object, limit: int = 0) -> str:
+    """Return text without control characters, so that data cannot move the cursor or colour the
+    screen; cut at `limit`.
+    """
+    kept = "".join(" " if c in SPACES else c if c.isprintable() else "␣" for c in str(text))
+    return kept if not limit or len(kept) <= limit else kept[: limit - 1] + "…"
+
+
+def note(sentence: str) -> None:
+    """Tell something by the way."""
+    _err().print(f"[dim]{escape(plain(sentence))}[/dim]")
+
+
+def waiting(who: str) -> None:
+    """Tell for whom we wait."""
+    note(f"Waiting for {who} …")
+
+
+def failure(message: str, *, json_only: bool) -> None:
+    """Tell why a command ended; with --json also as an object on stdout."""
+    _err().print(f"[bold red]✕[/bold red] {escape(plain(message))}")
+    if json_only:
+        sys.stdout.write(json.dumps({"error": message}, ensure_ascii=False) + "\n")
+
+
+def step_done(result: "Result") -> None:
+    """Show that a step is up to date."""
+    state = {"ran": "ran", "restored": "restored from the cache", "unchanged": "unchanged"}[
+        result.state
+    ]
+    _err().print(f"  [green]✓[/green] {result.name:<11} {result.seconds:7.1f} s   {state}")
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Give a function (done, total, note) that shows a bar with ETA on a terminal, and nothing
+    elsewhere.
+    """
+    console = _err()
+    if not console.is_terminal:
+        yield lambda done, total, note: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("    {task.description:<34}"),
+        BarColumn(20),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def update(done: int, total: int, note: str) -> None:
+            bar.update(
+                task,
+                completed=done,
+                total=total,
+                description=escape(plain(note, 34)),
+                visible=done < total,
+            )
+
+        yield update
+
+
+def published(found: "Published", *, json_only: bool) -> None:
+    """Show the end of a promotion."""
+    if json_only:
+        sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False) + "\n")
+    else:
+        _out().print(escape(plain(found.sentence)))
+
+
+def summary(published_as: "Published", receipt: Mapping[str, Any], seconds: float) -> None:
+    """Show the closing table: what was decided, by which rules, and where the receipt is."""
+    _receipt(receipt, published_as.version)
+    console = _out()
+    if published_as.outcome in ("unchanged", "held"):
+        console.print(Text(plain(published_as.sentence)))
+    console.print(
+        Text(
+            "receipt  artifacts/report/receipt.html   next  stillhouse receipt --open   "
+            f"{seconds:.0f} s"
+        )
+    )
+
+
+def _receipt(receipt: Mapping[str, Any], version: int | None) -> None:
+    from stillhouse.receipt import summary as words
+
+    console = _out()
+    ascii_only = (sys.stdout.encoding or "").lower() not in ("utf-8", "utf8")
+    for line in words.text(
+        words.summary(dict(receipt), version=version), plain=ascii_only
+    ).splitlines():
+        console.print(Text(plain(line)), no_wrap=True, crop=True)
+
+
+def status(found: Mapping[str, Any]) -> None:
+    """Show who is champion."""
+    console, champion = _out(), found["champion"]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_row("model", escape(plain(found["model"])))
+    table.add_row(
+        "champion",
+        f"version {champion['version']}, head {champion['head']}, since {champion['since']}"
+        if champion
+        else "none yet",
+    )
+    if champion:
+        table.add_row("fingerprint", champion["sha256"][:16])
+    table.add_row("challenger", f"version {found['challenger']}" if found["challenger"] else "none")
+    table.add_row("previous", f"version {found['previous']}" if found["previous"] else "none")
+    table.add_row("ledger", "{entries} entries, {effective} effective".format(**found["ledger"]))
+    table.add_row(
+        "aliases",
+        "agree with the ledger"
+        if found["aliases_agree"]
+        else "differ from the ledger; the next run mends them",
+    )
+    table.add_row("stale", ", ".join(found["stale"]) or "nothing")
+    console.print(table)
+
+
+def predictions(found: Mapping[str, Any]) -> None:
+    """Show what the champion answered."""
+    table = Table(box=None, header_style="dim")
+    for name in ("row", "class", "probability"):
+        table.add_column(name, justify="left" if name == "class" else "right")
+    for index, row in enumerate(found["rows"]):
+        table.add_row(str(index), escape(plain(row["class"], 40)), f"{row['probability']:.3f}")
+    _out().print(table)
+
+
+def receipt(found: Mapping[str, Any], page: Path) -> None:
+    """Show a receipt in a few lines, and where its page is."""
+    _receipt(found, None)
+    _out().print(Text(f"page  {plain(page)}"), soft_wrap=True)
+
+
+def plugins(found: Mapping[str, Any]) -> None:
+    """Show the plugins, a table a point."""
+    console = _out()
+    for point, entries in found.items():
+        table = Table(
+            box=None, title=point, title_justify="left", title_style="bold", header_style="dim"
+        )
+        for name in ("name", "from", "takes", "needs"):
+            table.add_column(name)
+        for entry in entries:
+            table.add_row(
+                entry["name"],
+                escape(plain(entry["origin"], 24)),
+                ", ".join(entry["accepts"]),
+                ", ".join(entry["needs"]),
+            )
+        console.print(table)
+        console.print()
+
+
+def checks(found: list[dict[str, Any]]) -> None:
+    """Show what the doctor saw."""
+    console = _out()
+    for check in found:
+        mark = "[green]✓[/green]" if check["ok"] else "[red]✕[/red]"
+        console.print(f"{mark} {check['name']:<18} {escape(plain(check['detail']))}")
+        if not check["ok"]:
+            console.print(f"  {'':<18} {escape(plain(check['fix']))}")
