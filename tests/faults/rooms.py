@@ -1,0 +1,310 @@
+"""The smallest work of each room that writes: what a process of its own does until a failpoint or a
+syscall ends it. Done again, it gives the same words.
+"""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from faults.invariants import stopped
+from optuna.distributions import FloatDistribution
+from release import house
+from torch import Tensor
+from training.blobs import blobs
+from training.killed import learned
+from tuning.problems import bowl
+
+from stillhouse import failpoints
+from stillhouse.errors import StillhouseError
+from stillhouse.knowledge.build import build
+from stillhouse.knowledge.store import Knowledge
+from stillhouse.pipeline.body import run_body
+from stillhouse.release.registry import Registry
+from stillhouse.steps.step import Job, Step, silent
+from stillhouse.teachers.teacher import Oracle
+from stillhouse.tracking import Tracker
+from stillhouse.tuning.study import Plan, search
+from stillhouse.workspace import Workspace, dump_json, sha256, sha256_bytes, write_atomic
+
+PLAN = Plan("student", {"x": FloatDistribution(0, 10)}, 4, 1, ("val/accuracy",), "key")
+MODEL = "small"
+
+
+def writer(folder: Path) -> str:
+    """Three files that were there before, written anew: each is its old self or its new one."""
+    for name in ("one", "two", "three"):
+        write_atomic(folder / name, f"new {name}\n".encode() * 3000)
+    return sha256(folder)
+
+
+def checkpoint(folder: Path) -> str:
+    return learned(folder / "checkpoint.safetensors")
+
+
+class Doubling(Oracle):
+    """A teacher that asks nobody."""
+
+    def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        return inputs[:, :3] * 2
+
+
+def knowledge(folder: Path) -> str:
+    data, oracle = blobs(40), Doubling()
+    build(
+        oracle,
+        data,
+        teacher="t" * 64,
+        work=folder / "work",
+        write=lambda name, b: write_atomic(folder / "store" / name, b),
+        shard_rows=16,
+    )
+    opened = Knowledge.open(folder / "store", data, oracle, teacher="t" * 64)
+    return sha256_bytes(opened.logits().numpy().tobytes()) + sha256(folder / "store")
+
+
+def journal(folder: Path) -> str:
+    return repr(search(PLAN, bowl, folder / "study"))
+
+
+def _two_files(job: Job) -> dict[str, float]:
+    job.files.write_json("prepare/data.json", {"new": True})
+    job.files.write_bytes("prepare/rows", b"new" * 1000)
+    return {"data/rows": 3.0}
+
+
+STEP = Step("prepare", _two_files, (), ("data.json", "rows"), ("prepare",), lambda params: None)
+
+
+def body(folder: Path) -> str:
+    """A step's files, put into place all at once."""
+    run_body(STEP, Workspace(folder), params={}, place=house.place(folder), progress=silent)
+    return "".join(
+        sha256(folder / "artifacts" / "prepare" / name)
+        for name in ("data.json", "rows", "metrics.json")
+    )
+
+
+def tracking(folder: Path) -> str:
+    tracker = Tracker.open(house.place(folder), Workspace(folder), MODEL, "one key", name="retrain")
+    tracker.log_step("distill", {"val/accuracy": 0.5})
+    tracker.finish()
+    registry = Registry.open(house.place(folder), MODEL)
+    runs = registry.ask(lambda: registry.mlflow.search_runs([tracker.experiment]))
+    return repr([(r.info.status, r.data.metrics, r.info.run_name) for r in runs])
+
+
+def release(folder: Path) -> str:
+    """Register and promote over nothing; the words tell the whole registry."""
+    done = house.release(folder, MODEL, house.student(7))
+    registry = Registry.open(house.place(folder), MODEL)
+    state = registry.state()
+    return repr(
+        (
+            done.version,
+            state.champion,
+            len(state.effective),
+            len(registry.versions()),
+            registry.aliases(),
+            state.odd,
+            state.holes,
+        )
+    )
+
+
+def append(folder: Path) -> str:
+    """Promote a version that is registered already: append and materialise, nothing else."""
+    from stillhouse.release.promote import promote
+
+    registry = Registry.open(house.place(folder), MODEL)
+    done = promote(registry, 1, 0, evidence="e" * 64)
+    state = registry.state()
+    return repr(
+        (
+            done.version,
+            state.champion,
+            len(state.effective),
+            registry.aliases(),
+            state.odd,
+            state.holes,
+        )
+    )
+
+
+def retrain(folder: Path) -> str:
+    """All that `stillhouse run` does but for Prefect, whose tasks only call it; the words are the
+    answer of `--json`.
+    """
+    from stillhouse import environment, tracking
+    from stillhouse.pipeline import Project, publish
+
+    os.chdir(folder)
+    place = environment.prepare(folder)
+    assert place.root == folder
+    project = Project.open(folder)
+    with project.held("a test"):
+        settled = None if project.stale() else publish.settled(project)
+        if (
+            settled is not None
+            and not tracking.abandoned(place, project.model)
+            and len(list(project.unchanged())) == len(project.steps)
+        ):
+            return json.dumps(settled.as_dict())
+        with publish.tracked(project):
+            for name in project.steps:
+                project.bring_up_to_date(name)
+            published = publish.settled(project) or publish.promote(
+                project, publish.register(project)
+            )
+    return json.dumps(published.as_dict())
+
+
+def prepared(name: str, folder: Path) -> None:
+    """Put into a folder what was there before the work."""
+    folder.mkdir(parents=True)
+    if name == "writer":
+        for file in ("one", "two", "three"):
+            write_atomic(folder / file, b"old")
+    if name == "body":
+        write_atomic(folder / "artifacts/prepare/data.json", dump_json({"old": True}))
+        write_atomic(folder / "artifacts/prepare/rows", b"old")
+    if name == "append":
+        house.enroll(folder, MODEL, house.student(1))
+
+
+def torn(name: str, folder: Path) -> list[str]:
+    """Return what readers can see that is neither old nor new; asked after a fault, before anything
+    is mended.
+    """
+    broken = []
+    if name == "writer":
+        allowed = {
+            "one": b"new one\n" * 3000,
+            "two": b"new two\n" * 3000,
+            "three": b"new three\n" * 3000,
+        }
+        broken = [
+            f"{n} is torn"
+            for n, new in allowed.items()
+            if (folder / n).read_bytes() not in (b"old", new)
+        ]
+    if name == "body" and (folder / "artifacts/prepare").exists():
+        seen = (
+            {(folder / "artifacts/prepare" / n).read_bytes()[:3] for n in ("rows",)},
+            (folder / "artifacts/prepare/data.json").read_bytes(),
+        )
+        broken = (
+            []
+            if seen in (({b"old"}, dump_json({"old": True})), ({b"new"}, dump_json({"new": True})))
+            else [f"the step's files are mixed: {seen}"]
+        )
+    return broken
+
+
+ROOMS: dict[str, Callable[[Path], str]] = {
+    f.__name__: f
+    for f in (writer, checkpoint, knowledge, journal, body, tracking, release, append, retrain)
+}
+POINTS = {
+    "workspace": "writer",
+    "training": "checkpoint",
+    "knowledge": "knowledge",
+    "tuning": "journal",
+    "pipeline": "body",
+    "tracking": "tracking",
+    "release": "release",
+}
+
+
+# --- in a process of its own --------------------------------------------------------------------
+
+
+def work(name: str, folder: str, points: str, go: Connection | None, told: str) -> None:
+    """Do a room's work and leave its words in a file; end as the command line ends."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _terminated)
+    if go is not None:
+        go.recv()
+    os.environ["STILLHOUSE_FAILPOINTS"] = points
+    failpoints.arm(points)
+    try:
+        words = ROOMS[name](Path(folder))
+    except KeyboardInterrupt:
+        os._exit(130)
+    except SystemExit as told_to:
+        os._exit(int(str(told_to.code)))
+    except (StillhouseError, OSError, MemoryError):
+        os._exit(1)
+    Path(told).write_text(words)
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def _terminated(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)  # as the command line does
+
+
+def start(name: str, folder: Path, points: str = "", go: Connection | None = None) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    process = forks(context).Process(
+        target=work,
+        args=(name, str(folder), points, go, str(folder.parent / f"{folder.name}.told")),
+    )  # type: ignore[attr-defined]
+    process.start()
+    return process  # type: ignore[no-any-return]
+
+
+def forks(context: object) -> object:
+    from multiprocessing import forkserver
+
+    context.set_forkserver_preload(
+        ["faults.rooms", *house.HEAVY, "dvc.repo", "great_expectations", "stillhouse.pipeline"]
+    )  # type: ignore[attr-defined]
+    before = os.environ.get("PYTHONPATH")
+    mine = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (mine, before))
+    )  # 3.11's server does not hand sys.path on
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+    return context
+
+
+def finished(
+    process: BaseProcess, seconds: float = 60.0, *, when_stopped: signal.Signals = signal.SIGKILL
+) -> int:
+    """Wait for a process and return how it ended; −9 is killed.
+
+    One that stops itself is sent a signal.
+    """
+    until = time.monotonic() + seconds
+    while process.exitcode is None and time.monotonic() < until:
+        process.join(0.02)
+        if process.pid is not None and process.exitcode is None and stopped(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, when_stopped)
+    if process.exitcode is None:
+        process.kill()
+        process.join()
+        return 124
+    return int(process.exitcode)
+
+
+def words(folder: Path) -> str:
+    return (folder.parent / f"{folder.name}.told").read_text()
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return temporary files that lie about."""
+    return [str(p.relative_to(folder)) for p in folder.rglob("*.part")]

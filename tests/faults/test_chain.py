@@ -1,0 +1,94 @@
+"""One retrain, struck at every declared point in turn, each run going on where the one before was
+stopped.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from faults import rooms
+from faults.flow import ENDS, IN_ORDER, run, small, strike
+from faults.invariants import Case, Science, breaches, science
+from faults.tally import TALLY
+
+from stillhouse.failpoints import DECLARED
+from stillhouse_flows import databases
+
+FEW = (
+    "workspace.before_replace",
+    "step.prepare.before_record",
+    "training.batch@9",
+    "pipeline.between_swaps",
+    "tuning.before_tell",
+    "release.after_append",
+)
+
+
+@pytest.fixture(scope="module")
+def unhurt(tmp_path_factory: pytest.TempPathFactory) -> Science:
+    house = small(tmp_path_factory.mktemp("unhurt") / "a house")
+    databases.seed(house.root)
+    assert rooms.finished(rooms.start("retrain", house.root), 300) == 0
+    return science(house)
+
+
+def chain(root: Path, unhurt: Science, points: tuple[str, ...], action: str) -> list[str]:
+    """Strike a retrain without its command line at each point in turn, let the last run end, and
+    return what is wrong.
+    """
+    house, broken, seconds = small(root), [], []
+    databases.seed(root)
+    for point in points:
+        name, _, count = point.partition("@")
+        began = time.monotonic()
+        code = rooms.finished(
+            rooms.start("retrain", root, f"{name}={action}{'@' + count if count else ''}"), 300
+        )
+        seconds.append(time.monotonic() - began)
+        TALLY.point(name, action)
+        broken += TALLY.held(
+            "I11", [] if code in ENDS[action] else [f"{point}={action} ended with {code}"]
+        )
+    code = rooms.finished(rooms.start("retrain", root), 300)
+    told = json.loads(rooms.words(root)) if code == 0 else {}
+    return broken[:5] + breaches(Case(house, unhurt, (told, code), (), seconds))
+
+
+def test_the_order_names_every_declared_point() -> None:
+    assert {point.partition("@")[0] for point in IN_ORDER} == set(DECLARED)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("action", ["kill", "term", "int", "raise", "enospc", "eio", "stop"])
+def test_a_retrain_struck_at_every_point_ends_as_if_it_had_not_been(
+    action: str, tmp_path: Path, unhurt: Science
+) -> None:
+    assert chain(tmp_path / "a struck house", unhurt, IN_ORDER, action) == []
+
+
+@pytest.mark.faults
+def test_the_command_line_killed_on_its_way_ends_as_if_it_had_not_been(
+    tmp_path: Path, unhurt: Science
+) -> None:
+    house, broken, seconds = small(tmp_path / "a killed house"), [], []
+    for point in FEW:
+        ended, wrong = strike(house, point, "kill")
+        broken += wrong
+        seconds.append(ended.seconds)
+    last = run(house)
+    assert last.done.code == 0, last.done.said[-2000:]
+    assert (
+        broken
+        + breaches(
+            Case(
+                house,
+                unhurt,
+                (json.loads(last.done.out), last.done.code),
+                (),
+                [*seconds, last.seconds],
+            )
+        )
+        == []
+    )
+    assert json.loads(run(house).done.out)["outcome"] == "unchanged"
