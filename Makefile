@@ -15,7 +15,7 @@ SOURCES := components flows tests benchmarks
 # pip asks rustc for its version, and rustup answers by writing into the home folder: give it one of ours.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
-.PHONY: help setup run test test-faults lint ui lock clean
+.PHONY: help setup run test test-faults test-stories lint ui lock clean
 
 help:  ## explain these commands
 	@echo "Stillhouse: a student is promoted only with a receipt."; echo
@@ -27,10 +27,13 @@ run: $(STAMP)  ## set up, then the whole retraining flow: data to promoted stude
 	@$(BIN)/stillhouse run $(ARGS)
 
 test: lint  ## set up, then lint, types, layers and every test but the fault suite
-	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP)  ## kill, race and starve it at every point (half an hour); writes docs/reliability.json
 	@$(PY) -m pytest tests/faults -m faults $(ARGS)
+
+test-stories: $(STAMP)  ## long stories with real servers and real data (STILLHOUSE_DATA)
+	@$(PY) -m pytest -m stories $(ARGS)
 
 lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff check $(SOURCES)

@@ -5,7 +5,7 @@ libraries write.
 import os
 import random
 import tempfile
-from pathlib import Path
+from typing import Any
 
 _scratch = tempfile.mkdtemp(prefix="stillhouse-tests-")
 os.environ.update(
@@ -27,15 +27,28 @@ import pytest  # noqa: E402
 TOGETHER = ("integration", "steps", "receipt", "tuning", "release", "faults")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def room(item: pytest.Item) -> str:
-        return item.path.relative_to(Path(__file__).parent).parts[0]
+def _scope(nodeid: str) -> str:
+    """Return what stays on one worker: such a room, else the test's file."""
+    file = nodeid.split("::")[0]
+    room = file.split("/")[1]
+    return room if room in TOGETHER else file
 
-    for item in items:
-        group = room(item) if room(item) in TOGETHER else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: TOGETHER.index(room(item)) if room(item) in TOGETHER else 9)
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist's: without it tests run one after another
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Rooms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _scope(nodeid)
+
+    return Rooms(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {room: at for at, room in enumerate(TOGETHER)}
+    items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
 
 
 @pytest.fixture(autouse=True)
