@@ -6,6 +6,7 @@ import pytest
 from stillhouse import config
 from stillhouse.config import Count, InputFile, Positive, Share, Spec
 from stillhouse.errors import SettingsError
+from stillhouse.params import overlay, parse
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def test_a_setting_that_does_not_fit_is_refused_with_its_place(given, said):
 
 def test_set_lays_a_value_over_the_file_without_touching_it():
     params = {"distill": {"epochs": 1}}
-    assert config.overlay(params, ["distill.epochs=2"]) == {"distill": {"epochs": 2}}
+    assert overlay(params, ["distill.epochs=2"]) == {"distill": {"epochs": 2}}
     assert params == {"distill": {"epochs": 1}}
 
 
@@ -64,7 +65,7 @@ def test_setting_a_name_starts_from_that_plugins_defaults_in_whatever_order():
         ["a.method.name=dkd", "a.method.alpha=2"],
         ["a.method.alpha=2", "a.method.name=dkd"],
     ):
-        assert config.overlay(params, sets) == {"a": {"method": {"name": "dkd", "alpha": 2}}}
+        assert overlay(params, sets) == {"a": {"method": {"name": "dkd", "alpha": 2}}}
 
 
 def test_an_outer_name_is_set_before_an_inner_one_in_whatever_order():
@@ -74,7 +75,7 @@ def test_an_outer_name_is_set_before_an_inner_one_in_whatever_order():
         ["teacher.architecture.name=mlp", "teacher.name=fit"],
         ["teacher.name=fit", "teacher.architecture.name=mlp"],
     ):
-        assert config.overlay(params, [*sets, "teacher.architecture.width=8"]) == wanted
+        assert overlay(params, [*sets, "teacher.architecture.width=8"]) == wanted
 
 
 def test_a_space_has_finite_ends():
@@ -94,27 +95,27 @@ def test_a_word_where_a_mapping_belongs_is_refused_in_words_of_yaml():
 
 def test_setting_the_same_name_starts_from_the_defaults_too():
     params = {"a": {"method": {"name": "kd", "temperature": 9}}}
-    assert config.overlay(params, ["a.method.name=kd"]) == {"a": {"method": {"name": "kd"}}}
+    assert overlay(params, ["a.method.name=kd"]) == {"a": {"method": {"name": "kd"}}}
 
 
 def test_set_takes_yaml_and_refuses_what_is_not():
-    assert config.overlay({}, ["gate.rules=[{metric: test/accuracy, at_least: 0.9}]"])["gate"][
+    assert overlay({}, ["gate.rules=[{metric: test/accuracy, at_least: 0.9}]"])["gate"][
         "rules"
     ] == [{"metric": "test/accuracy", "at_least": 0.9}]
     for text in ("no-equals", "=1", "a..b=1", "a=[1"):
         with pytest.raises(SettingsError):
-            config.overlay({}, [text])
+            overlay({}, [text])
 
 
 def test_broken_yaml_is_refused_with_its_line():
-    assert config.parse("a: 1\nb: [2]\n") == {"a": 1, "b": [2]}
+    assert parse("a: 1\nb: [2]\n") == {"a": 1, "b": [2]}
     with pytest.raises(SettingsError, match=r"params\.yaml, line 3.*opened in line 2"):
-        config.parse("a: 1\nb: [unclosed\n")
+        parse("a: 1\nb: [unclosed\n")
 
 
 def test_yaml_that_would_build_objects_is_refused():
     with pytest.raises(SettingsError):
-        config.parse("a: !!python/object/apply:os.system ['true']\n")
+        parse("a: !!python/object/apply:os.system ['true']\n")
 
 
 def test_a_search_space_is_told_from_a_plugin():

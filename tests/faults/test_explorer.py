@@ -2,6 +2,7 @@
 functions, each of which the explorer must catch.
 """
 
+import ast
 import inspect
 import sys
 from types import ModuleType
@@ -103,7 +104,7 @@ MUTANTS: dict[str, Mutant] = {
         CALM,
     ),
     "an intent has another name in every run": (
-        'uuid.uuid5(_NAMESPACE, f"{model}\\n{parent}\\n{target_fingerprint}\\n{evidence}")',
+        "uuid.uuid5(_NAMESPACE, f'{model}\\n{parent}\\n{target_fingerprint}\\n{evidence}')",
         "uuid.uuid4()",
         TWO,
         (1,),
@@ -114,7 +115,7 @@ MUTANTS: dict[str, Mutant] = {
 
 def mutant(old: str, new: str) -> ModuleType:
     """The product's module with one text changed."""
-    source = inspect.getsource(ledger)
+    source = ast.unparse(ast.parse(inspect.getsource(ledger)))  # blind to layout and comments
     assert source.count(old) == 1, f"the product has {old!r} {source.count(old)} times"
     module = ModuleType("mutant")
     module.__dict__["__name__"] = "mutant_ledger"

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stillhouse import config
 from stillhouse.environment import place
+from stillhouse.params import overlay
 from stillhouse.pipeline.body import run_body
 from stillhouse.steps.step import Metrics, Progress, silent
 from stillhouse.workspace import Workspace
@@ -40,7 +40,7 @@ PARAMS: dict[str, Any] = {
 
 def changed(*sets: str) -> dict[str, Any]:
     """Return the params with `a.b=value` laid over them."""
-    return config.overlay(PARAMS, sets)
+    return overlay(PARAMS, sets)
 
 
 def run(

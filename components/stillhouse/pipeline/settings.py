@@ -11,6 +11,7 @@ import yaml
 
 from stillhouse import config, plugins
 from stillhouse.errors import SettingsError, nearest
+from stillhouse.params import overlay, parse
 from stillhouse.steps.step import Step
 
 PLAIN = ("model", "plugins")
@@ -50,7 +51,7 @@ def read(root: Path, sets: Sequence[str] = ()) -> dict[str, Any]:
         raise SettingsError(
             "the file is not UTF-8 text.", where="params.yaml", fix="Save it as UTF-8."
         ) from None
-    return config.overlay(config.parse(text), sets)
+    return overlay(parse(text), sets)
 
 
 def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> dict[str, Any]:

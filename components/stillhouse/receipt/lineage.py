@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stillhouse import config
+from stillhouse.params import parse
 from stillhouse.workspace import dump_json, sha256_bytes
 
 PACKAGES = (
@@ -71,7 +71,7 @@ def dvc_lock(text: str | None) -> str:
     """
     if text is None:
         return "none"
-    stages = config.parse(text, where="dvc.lock").get("stages") or {}
+    stages = parse(text, where="dvc.lock").get("stages") or {}
     return sha256_bytes(
         dump_json({name: _clock_free(stage) for name, stage in stages.items() if name != "report"})
     )

@@ -11,6 +11,7 @@ from stillhouse import config
 from stillhouse.config import NonNegative
 from stillhouse.data import prepared
 from stillhouse.failpoints import STEPS
+from stillhouse.params import parse
 from stillhouse.receipt import lineage
 from stillhouse.receipt.compose import compose
 from stillhouse.receipt.outcomes import Outcomes
@@ -160,7 +161,7 @@ def descent(root: Path) -> dict[str, Any]:
         "git": lineage.git(root),
         "dvc_lock": lineage.dvc_lock(lock.read_text() if lock.is_file() else None),
         "code": lineage.code(
-            config.parse(code.read_text(), where="code.lock.json") if code.is_file() else None
+            parse(code.read_text(), where="code.lock.json") if code.is_file() else None
         ),
         "versions": lineage.versions(),
     }

@@ -2,6 +2,7 @@
 
 from stillhouse.tracking.client import warm
 from stillhouse.tracking.redact import redact
-from stillhouse.tracking.tracker import Child, Tracker, abandoned
+from stillhouse.tracking.runs import abandoned
+from stillhouse.tracking.tracker import Child, Tracker
 
 __all__ = ["Child", "Tracker", "abandoned", "redact", "warm"]

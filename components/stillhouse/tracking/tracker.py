@@ -7,24 +7,23 @@ waits in a spool.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.environment import Place
 from stillhouse.errors import ServerUnreachable
-from stillhouse.failpoints import failpoint
 from stillhouse.tracking import owner
-from stillhouse.tracking.client import Exists, call, client
+from stillhouse.tracking.client import call, client
 from stillhouse.tracking.redact import redact, redact_setting
+from stillhouse.tracking.runs import RUN_KEY, bury, experiment_of, find_or_create, millis, search
 from stillhouse.tracking.spool import Spool, waiting
 from stillhouse.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-RUN_KEY, CHILD = "stillhouse.run_key", "stillhouse.child"
+CHILD = "stillhouse.child"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
 LONGEST_VALUE = 500  # characters of a setting or tag
 _BATCH = 100  # MLflow takes at most 100 params or tags in one call
@@ -114,14 +113,14 @@ class Tracker:
             ServerUnreachable: MLflow does not answer.
         """
         mlflow = client(place)
-        experiment = _experiment(mlflow, place, model)
+        experiment = experiment_of(mlflow, place, model)
         mine = {
             RUN_KEY: run_key,
             "stillhouse.start": clock.now().isoformat(timespec="seconds"),
             **owner.tags(),
         }
-        _bury(mlflow, place, experiment, run_key)
-        run_id, old = _find_or_create(
+        bury(mlflow, place, experiment, run_key)
+        run_id, old = find_or_create(
             mlflow,
             place,
             experiment,
@@ -161,7 +160,7 @@ class Tracker:
             {
                 "kind": "metrics",
                 "metrics": {k: float(v) for k, v in metrics.items()},
-                "at": _millis(self.clock.now()),
+                "at": millis(self.clock.now()),
             }
         )
 
@@ -173,7 +172,7 @@ class Tracker:
 
     def log_children(self, children: Iterable[Child]) -> None:
         """Tell trials or arms, each as a child run; one that was told before is left as it is."""
-        now = _millis(self.clock.now())
+        now = millis(self.clock.now())
         for child in children:
             self._tell({"kind": "child", "at": now, **_plain(child)})
 
@@ -188,7 +187,7 @@ class Tracker:
 
     def finish(self) -> None:
         """Mark the run as finished."""
-        self._tell({"kind": "end", "status": "FINISHED", "at": _millis(self.clock.now())})
+        self._tell({"kind": "end", "status": "FINISHED", "at": millis(self.clock.now())})
 
     def fail(self, why: str, *, killed: bool = False) -> None:
         """Mark the run as failed, or as killed by Ctrl-C, with the reason."""
@@ -197,7 +196,7 @@ class Tracker:
             {
                 "kind": "end",
                 "status": "KILLED" if killed else "FAILED",
-                "at": _millis(self.clock.now()),
+                "at": millis(self.clock.now()),
             }
         )
 
@@ -272,9 +271,9 @@ class Tracker:
     def _known_children(self, parent: str) -> set[str]:
         if parent == self.run_id and self._children is not None:
             return self._children
-        found = _search(self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'")
+        found = search(self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'")
         for run in (r for r in found if CHILD not in r.data.tags):
-            call(lambda run_id=run.info.run_id: self._mlflow.delete_run(run_id), self.place)  # type: ignore[misc]
+            call(partial(self._mlflow.delete_run, run.info.run_id), self.place)
         names = {run.data.tags[CHILD] for run in found if CHILD in run.data.tags}
         if parent == self.run_id:
             self._children = names
@@ -297,7 +296,7 @@ class Tracker:
         while values or pairs or marks:
             last = len(values) <= _BATCH and len(pairs) <= _BATCH
             now = (values[:_BATCH], pairs[:_BATCH], marks[:_BATCH] if last else [])
-            call(lambda now=now: self._mlflow.log_batch(run_id, *now), self.place)  # type: ignore[misc]
+            call(partial(self._mlflow.log_batch, run_id, *now), self.place)
             values, pairs, marks = (
                 values[_BATCH:],
                 pairs[_BATCH:],
@@ -313,108 +312,3 @@ def _plain(child: Child) -> dict[str, Any]:
         "tags": {k: redact(v)[:LONGEST_VALUE] for k, v in child.tags.items()},
         "status": child.status,
     }
-
-
-def _millis(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _experiment(mlflow: "MlflowClient", place: Place, model: str) -> str:
-    """Return the id of the model's experiment, made if it is not there; its artifacts lie in the
-    workspace unless a server keeps them.
-    """
-    found = call(lambda: mlflow.get_experiment_by_name(model), place)
-    if found is None:
-        location = place.artifact_root.resolve().as_uri() if place.artifact_root else None
-        try:
-            return str(
-                call(lambda: mlflow.create_experiment(model, artifact_location=location), place)
-            )
-        except Exists:  # another run made it meanwhile
-            found = call(lambda: mlflow.get_experiment_by_name(model), place)
-    if found.lifecycle_stage == "deleted":
-        call(lambda: mlflow.restore_experiment(found.experiment_id), place)
-    return str(found.experiment_id)
-
-
-def _search(mlflow: "MlflowClient", place: Place, experiment: str, condition: str) -> list[Any]:
-    runs: list[Any] = []
-    token: str | None = None
-    while True:
-        page = call(
-            partial(
-                mlflow.search_runs, [experiment], condition, max_results=1000, page_token=token
-            ),
-            place,
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs
-
-
-def _bury(mlflow: "MlflowClient", place: Place, experiment: str, run_key: str) -> None:
-    """Mark runs as killed whose process is gone; the one that is about to be taken up again is
-    left.
-    """
-    for run in _search(mlflow, place, experiment, "attributes.status = 'RUNNING'"):
-        tags = run.data.tags
-        if owner.is_dead(tags) and tags.get(RUN_KEY) != run_key:
-            call(lambda run_id=run.info.run_id: mlflow.set_terminated(run_id, "KILLED"), place)  # type: ignore[misc]
-
-
-def abandoned(place: Place, model: str) -> bool:
-    """Whether a run of this model is still open in MLflow although its process is gone: the next
-    retrain takes it up or buries it.
-
-    Raises:
-        ServerUnreachable: MLflow does not answer.
-    """
-    mlflow = client(place)
-    found = call(lambda: mlflow.get_experiment_by_name(model), place)
-    if found is None:
-        return False
-    running = _search(mlflow, place, str(found.experiment_id), "attributes.status = 'RUNNING'")
-    return any(owner.is_dead(run.data.tags) for run in running if RUN_KEY in run.data.tags)
-
-
-def _find_or_create(
-    mlflow: "MlflowClient",
-    place: Place,
-    experiment: str,
-    tags: Mapping[str, str],
-    name: str,
-    now: datetime,
-) -> tuple[str, bool]:
-    """Return the run of this key and whether it was there.
-
-    MLflow's client repeats lost calls, so several may be: the oldest counts.
-    """
-    key = tags[RUN_KEY].replace("'", "")
-    found = _search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'")
-    if not found:
-        failpoint("tracking.before_run")
-        call(
-            lambda: mlflow.create_run(
-                experiment, _millis(now), {**tags, RUN_KEY: key}, name or None
-            ),
-            place,
-        )
-        failpoint("tracking.after_run")
-        run = min(
-            _search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'"),
-            key=lambda r: (r.info.start_time, r.info.run_id),
-        )
-        return str(run.info.run_id), False
-    run = min(found, key=lambda r: (r.info.start_time, r.info.run_id))
-    run_id = str(run.info.run_id)
-    from mlflow.entities import RunTag
-
-    call(
-        lambda: mlflow.log_batch(
-            run_id, tags=[RunTag(k, v) for k, v in tags.items() if k != RUN_KEY]
-        ),
-        place,
-    )
-    call(lambda: mlflow.update_run(run_id, status="RUNNING"), place)
-    return run_id, True
