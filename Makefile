@@ -30,7 +30,7 @@ test: lint  ## set up, then lint, types, layers and every test but the fault sui
 	@$(PY) -m pytest --numprocesses auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 test-faults: $(STAMP)  ## kill, race and starve it at every point (half an hour); writes docs/reliability.json
-	@$(PY) -m pytest tests/faults -m faults $(ARGS)
+	@$(PY) -m pytest tests/faults -m "not stories" --numprocesses auto --maxprocesses 4 --maxschedchunk 1 $(ARGS)
 
 test-stories: $(STAMP)  ## long stories with real servers and real data (STILLHOUSE_DATA)
 	@$(PY) -m pytest -m stories $(ARGS)

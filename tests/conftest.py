@@ -36,6 +36,8 @@ def _scope(nodeid: str) -> str:
 
 @pytest.hookimpl(optionalhook=True)  # pytest-xdist's: without it tests run one after another
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.option.maxschedchunk is not None:  # the fault suite, test by test: `make test-faults`
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class Rooms(LoadScopeScheduling):

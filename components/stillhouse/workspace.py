@@ -101,6 +101,19 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same folder out for a moment; the kernel frees it
+    however we end.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def dump_tensors(tensors: "Mapping[str, Tensor]", note: str = "") -> bytes:
     """Return safetensors bytes, the same for the same tensors.
 
@@ -218,10 +231,12 @@ class Workspace:
     def remove(self, name: str) -> None:
         """Remove a file or folder of ours; nothing happens if it is not there."""
         path = self.root / name
+        failpoint("workspace.before_remove")
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+        failpoint("workspace.after_remove")
 
     @contextlib.contextmanager
     def lock(

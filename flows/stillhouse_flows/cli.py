@@ -126,7 +126,10 @@ def step(
         ),
     ],
 ) -> None:
-    """Run one step alone, as DVC does: on the settings, code and files that were locked."""
+    """Run one step alone, as DVC does: on the settings, code and files that were locked.
+
+    It waits for a run of this workspace. Started by DVC it does not: that run may wait for DVC.
+    """
 
     def body() -> None:
         from stillhouse import environment
@@ -139,8 +142,11 @@ def step(
         from stillhouse.pipeline import Project
         from stillhouse_flows import show
 
+        wait = 0.0 if environment.started_by_dvc() else 3600.0
         with show.progress() as progress:
-            Project.open(_root(), told=show.note, progress=progress).run_alone(name)
+            project = Project.open(_root(), told=show.note, progress=progress)
+            with project.held(f"stillhouse step {name}", waiting=show.waiting, wait=wait):
+                project.run_alone(name)
 
     _work(False, body)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stillhouse import environment
 from stillhouse.environment import HIDDEN, place
-from stillhouse.workspace import write_atomic
+from stillhouse.workspace import alone, write_atomic
 
 FOLDER = Path(sys.prefix) / "share" / "stillhouse"
 
@@ -36,11 +36,15 @@ def _targets(root: Path) -> dict[str, Path]:
 def seed(root: Path) -> None:
     """Copy the empty databases into a workspace that has none; without them the servers make their
     own, only slower.
+
+    Two first runs may come at once: the second one finds the first one's, and perhaps its rows.
     """
-    for package, target in _targets(root).items():
-        kept = _kept(package)
-        if kept.is_file() and not target.exists():
-            write_atomic(target, kept.read_bytes())
+    (root / HIDDEN).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with alone(root / HIDDEN):
+        for package, target in _targets(root).items():
+            kept = _kept(package)
+            if kept.is_file() and not target.exists():
+                write_atomic(target, kept.read_bytes())
 
 
 def make() -> None:

@@ -11,6 +11,9 @@ from faults.invariants import CANARY, LONGEST, stopped
 from faults.tally import TALLY
 from integration.house import BIN, Done, House, project
 
+from stillhouse.failpoints import STEPS
+
+WHEN = ("before", "after")
 LESS = {
     "teacher": {
         "name": "fit",
@@ -28,55 +31,34 @@ LESS = {
         ]
     },
 }
-STEPS = (
-    "prepare",
-    "validate",
-    "teacher",
-    "knowledge",
-    "tune",
-    "distill",
-    "export",
-    "robustness",
-    "gate",
-    "report",
-)
 # In the order in which a run meets them, so that each run goes on where the one before was stopped.
+# A trial whose process dies twice has failed for good: each is struck once between claim and tell.
 IN_ORDER = (
-    "workspace.before_write",
-    "workspace.before_fsync",
-    "workspace.before_replace",
-    "workspace.after_replace",
-    "tracking.before_run",
-    "tracking.after_run",
-    "pipeline.before_swap",
-    "pipeline.between_swaps",
-    "pipeline.after_swap",
-    *(
-        f"step.{name}.{when}"
-        for name in ("prepare", "validate")
-        for when in ("before_record", "after_record")
-    ),
-    "training.batch@9",
-    "training.before_checkpoint",
-    "training.after_checkpoint",
-    "step.teacher.before_record",
-    "step.teacher.after_record",
-    "knowledge.before_shard",
-    "knowledge.after_shard",
-    "knowledge.before_manifest",
-    "step.knowledge.before_record",
-    "step.knowledge.after_record",
-    "tuning.before_tell",
-    "tuning.after_tell@2",
-    *(f"step.{name}.{when}" for name in STEPS[4:] for when in ("before_record", "after_record")),
-    "release.before_upload",
-    "release.after_upload",
-    "release.before_register",
-    "release.after_register",
-    "release.before_append",
-    "release.after_append",
-    "release.before_alias",
-    "release.after_alias",
+    *(f"workspace.{when}" for when in ("before_write", "before_fsync", "before_replace")),
+    *("workspace.after_replace", "pipeline.before_inputs"),
+    *("pipeline.before_code_lock", "pipeline.after_code_lock"),
+    *(f"tracking.{when}_{what}" for what in ("experiment", "run", "batch") for when in WHEN),
+    *("workspace.before_remove", "workspace.after_remove"),
+    *(f"pipeline.{when}" for when in ("before_swap", "between_swaps", "after_swap")),
+    *("pipeline.before_clearing", "pipeline.before_commit", "pipeline.before_dump"),
+    *(f"step.{name}.{when}_record" for name in ("prepare", "validate") for when in WHEN),
+    *("training.batch@9", "training.before_checkpoint", "training.after_checkpoint"),
+    *(f"step.teacher.{when}_record" for when in WHEN),
+    *(f"knowledge.{when}_{what}" for what in ("shard", "manifest") for when in WHEN),
+    *(f"step.knowledge.{when}_record" for when in WHEN),
+    *(f"tuning.{when}_{what}" for what in ("ask", "claim") for when in WHEN),
+    *("tuning.before_tell@2", "tuning.between_tells", "tuning.after_tell"),
+    *(f"step.tune.{when}_record" for when in WHEN),
+    *(f"tracking.{when}_child" for when in ("before", "between", "after")),
+    *(f"step.{name}.{when}_record" for name in STEPS[5:8] for when in WHEN),
+    *(f"pipeline.{when}_champion" for when in ("before", "between", "after")),
+    *(f"step.{name}.{when}_record" for name in STEPS[8:] for when in WHEN),
+    *("release.before_logged", "release.after_logged", "release.before_upload"),
+    *("release.before_evidence", "release.after_evidence", "release.after_upload"),
+    *("release.before_finalize", "release.before_model", "release.after_model"),
+    *(f"release.{when}_{what}" for what in ("register", "blessing", "append") for when in WHEN),
+    *(f"release.{when}_alias" for when in WHEN),
+    *(f"tracking.{when}_end" for when in WHEN),
 )
 ENDS = {
     "kill": {-9},

@@ -6,6 +6,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import torch
+from faults import flow
 from faults.invariants import stopped
 from optuna.distributions import FloatDistribution
 from release import house
@@ -25,6 +27,7 @@ from tuning.problems import bowl
 
 from stillhouse import failpoints
 from stillhouse.errors import StillhouseError
+from stillhouse.failpoints import STEPS
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.store import Knowledge
 from stillhouse.pipeline.body import run_body
@@ -32,8 +35,11 @@ from stillhouse.release.registry import Registry
 from stillhouse.steps.step import Job, Step, silent
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.tracking import Tracker
+from stillhouse.tracking.spool import waiting as tracking_waits
+from stillhouse.tracking.tracker import Child
 from stillhouse.tuning.study import Plan, search
 from stillhouse.workspace import Workspace, dump_json, sha256, sha256_bytes, write_atomic
+from stillhouse_flows import databases
 
 PLAN = Plan("student", {"x": FloatDistribution(0, 10)}, 4, 1, ("val/accuracy",), "key")
 MODEL = "small"
@@ -94,12 +100,46 @@ def body(folder: Path) -> str:
 
 
 def tracking(folder: Path) -> str:
+    """Tell MLflow a retrain with two trials."""
     tracker = Tracker.open(house.place(folder), Workspace(folder), MODEL, "one key", name="retrain")
     tracker.log_step("distill", {"val/accuracy": 0.5})
+    tracker.log_children([Child(f"student/trial-{n}", {"val/accuracy": n / 4}) for n in (1, 2)])
     tracker.finish()
+    return _runs(folder, tracker.experiment)
+
+
+def spooled(folder: Path) -> str:
+    """Lose MLflow in the middle of a retrain, and tell it all the next time."""
+    tracker = Tracker.open(house.place(folder), Workspace(folder), MODEL, "one key", name="retrain")
+    tracker.lost = True
+    tracker.log_children([Child("student/trial-1", {"val/accuracy": 0.25})])
+    tracker.log_step("distill", {"val/accuracy": 0.5})
+    tracker.replay()
+    tracker.finish()
+    assert tracking_waits(Workspace(folder)) == []
+    return _runs(folder, tracker.experiment)
+
+
+def _runs(folder: Path, experiment: str) -> str:
     registry = Registry.open(house.place(folder), MODEL)
-    runs = registry.ask(lambda: registry.mlflow.search_runs([tracker.experiment]))
-    return repr([(r.info.status, r.data.metrics, r.info.run_name) for r in runs])
+    runs = registry.ask(lambda: registry.mlflow.search_runs([experiment]))
+    return repr(sorted((str(r.info.run_name), r.info.status, r.data.metrics) for r in runs))
+
+
+def recorded(folder: Path) -> str:
+    """Bring the first step of a project up to date; the words tell its files and what DVC says."""
+    from stillhouse.pipeline import Project
+
+    os.chdir(folder)
+    project = Project.open(folder)
+    with project.held("a test"):
+        project.lock()
+        project.bring_up_to_date("prepare")
+        stale = project.stages.stale(["prepare"])
+    files = sorted((folder / "artifacts" / "prepare").rglob("*"))
+    return repr(
+        (stale, [(p.name, sha256(p)) for p in files if p.is_file() and ".timing" not in p.name])
+    )
 
 
 def release(folder: Path) -> str:
@@ -169,7 +209,10 @@ def retrain(folder: Path) -> str:
 
 def prepared(name: str, folder: Path) -> None:
     """Put into a folder what was there before the work."""
-    folder.mkdir(parents=True)
+    if name not in PROJECTS:
+        folder.mkdir(parents=True)
+    if name in ("tracking", "spooled", "release", "append"):
+        databases.seed(folder)
     if name == "writer":
         for file in ("one", "two", "three"):
             write_atomic(folder / file, b"old")
@@ -178,6 +221,31 @@ def prepared(name: str, folder: Path) -> None:
         write_atomic(folder / "artifacts/prepare/rows", b"old")
     if name == "append":
         house.enroll(folder, MODEL, house.student(1))
+    if name == "repaired":
+        assert finished(start("repaired", folder, "tuning.after_tell=kill@2")) == -9
+        with (folder / "study" / "journal.log").open("ab") as file:
+            file.write(b'{"op_code": 4, "wor')
+    if name in PROJECTS:
+        flow.small(folder)
+    if name in ("restored", "spoilt", "mended"):
+        assert finished(start("recorded", folder)) == 0
+    if name == "restored":
+        shutil.rmtree(folder / "artifacts")
+    if name == "spoilt":
+        _spoil(folder, "artifacts/prepare/train.safetensors")
+    if name == "mended":
+        (folder / ".dvc/tmp/rwlock").write_text('{"write": {"/to')
+
+
+def _spoil(folder: Path, name: str) -> None:
+    """Change one byte of a result, and of what DVC's cache keeps of it."""
+    data = bytearray((folder / name).read_bytes())
+    kept = [p for p in (folder / ".dvc/cache").rglob("*") if p.is_file() and p.read_bytes() == data]
+    assert len(kept) == 1
+    data[-1] ^= 1
+    for path in (folder / name, *kept):
+        path.chmod(0o600)
+        path.write_bytes(data)
 
 
 def torn(name: str, folder: Path) -> list[str]:
@@ -211,17 +279,54 @@ def torn(name: str, folder: Path) -> list[str]:
 
 ROOMS: dict[str, Callable[[Path], str]] = {
     f.__name__: f
-    for f in (writer, checkpoint, knowledge, journal, body, tracking, release, append, retrain)
+    for f in (
+        *(writer, checkpoint, knowledge, journal, body, recorded),
+        *(tracking, spooled, release, append, retrain),
+    )
 }
+ROOMS |= {"repaired": journal, "restored": recorded, "spoilt": recorded, "mended": recorded}
+PROJECTS = ("recorded", "restored", "spoilt", "mended")
+# The room in which a point is met, by its name or by the word before its dot.
 POINTS = {
     "workspace": "writer",
+    "workspace.before_remove": "body",
+    "workspace.after_remove": "body",
     "training": "checkpoint",
     "knowledge": "knowledge",
     "tuning": "journal",
+    "tuning.before_repair": "repaired",
+    "tuning.after_repair": "repaired",
     "pipeline": "body",
+    "pipeline.before_inputs": "recorded",
+    "pipeline.before_code_lock": "recorded",
+    "pipeline.after_code_lock": "recorded",
+    "pipeline.before_commit": "recorded",
+    "pipeline.before_dump": "recorded",
+    "pipeline.before_mend": "mended",
+    "pipeline.after_mend": "mended",
+    "pipeline.before_restore": "restored",
+    "pipeline.between_restore": "restored",
+    "pipeline.after_restore": "restored",
+    "pipeline.before_discard": "spoilt",
+    "pipeline.between_discard": "spoilt",
+    "pipeline.after_discard": "spoilt",
     "tracking": "tracking",
+    "tracking.before_spool": "spooled",
+    "tracking.after_spool": "spooled",
+    "tracking.between_replays": "spooled",
     "release": "release",
 }
+# What only a whole retrain meets.
+WHOLE = (
+    *(f"step.{name}.{when}" for name in STEPS for when in ("before_record", "after_record")),
+    *(f"pipeline.{when}_champion" for when in ("before", "between", "after")),
+    *("release.before_blessing", "release.after_blessing"),
+)
+
+
+def room_of(point: str) -> str | None:
+    """Return the room in which a point is met, None if only a whole retrain meets it."""
+    return None if point in WHOLE else POINTS.get(point, POINTS.get(point.partition(".")[0]))
 
 
 # --- in a process of its own --------------------------------------------------------------------

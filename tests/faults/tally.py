@@ -15,6 +15,8 @@ from stillhouse.failpoints import DECLARED
 from stillhouse.workspace import dump_json, write_atomic
 
 REPOSITORY = Path(__file__).parents[2]
+README = REPOSITORY / "README.md"
+BEGIN, END = "<!-- make test-faults -->", "<!-- / -->"
 FILE = REPOSITORY / "docs" / "reliability.json"
 SEED = int(os.environ.get("STILLHOUSE_FAULTS_SEED", "0"))
 
@@ -53,6 +55,27 @@ class Tally:
         self.violations += [f"{name}: {sentence}" for sentence in broken]
         return broken
 
+    def counted(self) -> dict[str, Any]:
+        """Return all counts as plain values, for another process to `add`."""
+        return {
+            "faults": dict(self.faults),
+            "pairs": sorted(map(list, self.pairs)),
+            "recoveries": self.recoveries,
+            "checks": dict(self.checks),
+            "violations": self.violations,
+            "numbers": self.numbers,
+        }
+
+    def add(self, counted: dict[str, Any]) -> None:
+        """Add what another process counted."""
+        self.faults.update(counted["faults"])
+        self.pairs |= {(point, action) for point, action in counted["pairs"]}
+        self.recoveries += counted["recoveries"]
+        self.checks.update(counted["checks"])
+        self.violations += counted["violations"]
+        for name, number in counted["numbers"].items():
+            self.numbers[name] = self.numbers.get(name, 0) + number
+
     def as_dict(self) -> dict[str, Any]:
         points, actions = {p for p, _ in self.pairs}, {a for _, a in self.pairs}
         seconds = SYSTEM.seconds() - self.began
@@ -74,7 +97,16 @@ class Tally:
                 "hit": len(points),
                 "not_hit": sorted(set(DECLARED) - points),
             },
-            "pairs": {"all": len(self.pairs), "actions": sorted(actions)},
+            "pairs": {
+                "all": len(self.pairs),
+                "actions": sorted(actions),
+                "not_made": sorted(
+                    f"{point}={action}"
+                    for point in DECLARED
+                    for action in actions
+                    if (point, action) not in self.pairs
+                ),
+            },
             "recoveries": self.recoveries,
             "invariants": {name: self.checks[name] for name in invariants},
             "violations": self.violations,
@@ -86,7 +118,18 @@ class Tally:
         }
 
     def write(self) -> None:
-        write_atomic(FILE, dump_json(self.as_dict()))
+        told = self.as_dict()
+        write_atomic(FILE, dump_json(told))
+        write_atomic(README, with_sentence(README.read_text(), told["sentence"]).encode())
+
+
+def with_sentence(text: str, sentence: str) -> str:
+    """Return a page with what stands between the marks replaced by what the suite counted."""
+    before, found, rest = text.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    if not found or not ended:
+        raise ValueError(f"the page has no {BEGIN} … {END}")
+    return f"{before}{BEGIN}{sentence}{END}{after}"
 
 
 def commit() -> str:

@@ -15,7 +15,7 @@ from stillhouse.failpoints import DECLARED
 
 ENDS = {"kill": -9, "term": 143, "int": 130, "raise": 1, "enospc": 1, "eio": 1, "stop": -9}
 ACTIONS = tuple(ENDS)
-HERE = [p for p in DECLARED if p.partition(".")[0] in rooms.POINTS]
+HERE = [p for p in DECLARED if rooms.room_of(p)]
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,21 @@ def fresh(name: str, place: Path) -> Path:
     kept, folder = place / f"{name}.kept", place / name
     if not kept.exists():
         rooms.prepared(name, folder)
-        if name in ("tracking", "release"):
-            from stillhouse_flows import databases
-
-            databases.seed(folder)
         shutil.copytree(folder, kept)
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(kept, folder)
     return folder
 
 
+def _room(point: str) -> str:
+    name = rooms.room_of(point)
+    assert name is not None
+    return name
+
+
 def struck(point: str, action: str, place: Path) -> list[str]:
     """Fail once at a point, look, do it again; return what is wrong."""
-    name = rooms.POINTS[point.partition(".")[0]]
+    name = _room(point)
     want, folder = expected(name, place), fresh(name, place)
     code = rooms.finished(rooms.start(name, folder, f"{point}={action}"))
     TALLY.point(point, action)
@@ -85,7 +87,7 @@ def test_a_point_that_fails_in_any_way_leaves_nothing_torn_and_is_made_good(
 @pytest.mark.faults
 @pytest.mark.parametrize("point", HERE)
 def test_stopped_for_a_while_and_woken_up_it_ends_well(point: str, pristine: Path) -> None:
-    name = rooms.POINTS[point.partition(".")[0]]
+    name = _room(point)
     want, folder = expected(name, pristine), fresh(name, pristine)
     assert (
         rooms.finished(rooms.start(name, folder, f"{point}=stop"), when_stopped=signal.SIGCONT) == 0

@@ -1,10 +1,14 @@
 """What DVC is asked for: nothing that other settings made is ever served as the answer to these."""
 
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stillhouse.errors import SettingsError
+from stillhouse.clock import ManualClock
+from stillhouse.errors import Busy, SettingsError
 from stillhouse.pipeline.stages import Stages
 
 GRAPH = """
@@ -91,3 +95,42 @@ def test_a_lock_with_a_merge_conflict_is_left_to_its_owner(root: Path):
     with pytest.raises(SettingsError, match="merge conflict"):
         bring(root, 1)
     assert lock.read_text() == text
+
+
+class Waiting(ManualClock):
+    """A clock in whose first pause the other DVC command ends."""
+
+    def __init__(self, ends: Callable[[], None]) -> None:
+        super().__init__()
+        self.ends = ends
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.ends()
+
+
+def another(root: Path) -> Path:
+    """Write down, as DVC does, that a living process is about to write our output."""
+    user = {"pid": os.getppid(), "cmd": "dvc repro brew"}
+    path = root / ".dvc" / "tmp" / "rwlock"
+    path.write_text(json.dumps({"write": {str(root / "spirit.txt"): user}, "read": {}}))
+    return path
+
+
+def test_a_path_that_another_dvc_command_writes_is_waited_for_and_told(root: Path):
+    told: list[str] = []
+    list_of_users = another(root)
+    stages = Stages(root, {}, told.append, Waiting(lambda: list_of_users.unlink(missing_ok=True)))
+    with stages.reserved("brew"):
+        assert str(root / "spirit.txt") in list_of_users.read_text()
+    stages.close()
+    assert len(told) == 1
+    assert "dvc repro brew" in told[0]
+
+
+def test_another_dvc_command_that_does_not_end_is_named(root: Path):
+    another(root)
+    stages = Stages(root, {}, lambda sentence: None, ManualClock())
+    with pytest.raises(Busy, match="dvc repro brew"), stages.reserved("brew"):
+        pytest.fail("two commands write one file")
+    stages.close()

@@ -168,6 +168,7 @@ def build(
     }
     failpoint("knowledge.before_manifest")
     write(MANIFEST, dump_json(manifest))
+    failpoint("knowledge.after_manifest")
     return manifest
 
 

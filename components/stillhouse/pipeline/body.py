@@ -1,9 +1,15 @@
 """Run one step's body and put its files into place: all of them, or none."""
 
+import contextlib
+from collections.abc import Iterator
+
 from stillhouse.environment import Place
 from stillhouse.failpoints import failpoint
 from stillhouse.steps.step import Job, Progress, Step
 from stillhouse.workspace import StepFiles, Workspace, dump_json, sync_folder
+
+# How libraries that know no MemoryError say it: torch, onnxruntime, C++, the kernel.
+NO_MEMORY = ("can't allocate memory", "allocate memory", "bad_alloc", "can't start new thread")
 
 
 def run_body(
@@ -20,6 +26,7 @@ def run_body(
 
     Raises:
         StillhouseError: Whatever the body refuses; the old files are still there.
+        MemoryError: There was not enough, whichever library found out.
     """
     import torch
 
@@ -28,7 +35,8 @@ def run_body(
     workspace.remove(f".stillhouse/new/{step.name}")
     job = Job(files, params, place, workspace.clock, progress)
     began = workspace.clock.seconds()
-    metrics = step.run(job)
+    with _short_of_memory():
+        metrics = step.run(job)
     job.timing["seconds"] = round(workspace.clock.seconds() - began, 3)
     files.write_bytes(
         f"{step.name}/metrics.json",
@@ -36,6 +44,16 @@ def run_body(
     )
     files.write_bytes(f"{step.name}/{step.name}.timing.json", dump_json(job.timing))
     _swap(step, workspace)
+
+
+@contextlib.contextmanager
+def _short_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if any(words in str(error) for words in NO_MEMORY):
+            raise MemoryError(str(error).splitlines()[0]) from None
+        raise
 
 
 def _swap(step: Step, workspace: Workspace) -> None:
@@ -52,4 +70,5 @@ def _swap(step: Step, workspace: Workspace) -> None:
     sync_folder(final.parent)
     failpoint("pipeline.after_swap")
     workspace.remove(f".stillhouse/old/{step.name}")
+    failpoint("pipeline.before_clearing")
     workspace.remove(f".stillhouse/work/{step.name}")

@@ -4,6 +4,8 @@ makes nothing stale.
 
 from typing import TYPE_CHECKING
 
+from stillhouse.failpoints import failpoint
+
 if TYPE_CHECKING:
     from stillhouse.pipeline.project import Project
 
@@ -26,5 +28,8 @@ def refresh(project: "Project") -> None:
     from stillhouse.release.manifest import student_fingerprint
 
     about, model = champion_files(project.registry, student_fingerprint(project.workspace))
+    failpoint("pipeline.before_champion")
     project.workspace.write_if_changed(ONNX, model)
+    failpoint("pipeline.between_champion")
     project.workspace.write_if_changed(JSON, about)
+    failpoint("pipeline.after_champion")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from stillhouse import environment
 from stillhouse.environment import Place
 from stillhouse.errors import UsageError
+from stillhouse.failpoints import failpoint
 from stillhouse.pipeline import lockfile, settings, telling
 from stillhouse.pipeline.body import run_body
 from stillhouse.pipeline.stages import Stages
@@ -119,12 +120,19 @@ class Project:
         self._tracker = tracker
 
     @contextlib.contextmanager
-    def held(self, holder: str, waiting: Callable[[str], None] = ignore) -> Iterator[None]:
+    def held(
+        self, holder: str, waiting: Callable[[str], None] = ignore, *, wait: float = 3600.0
+    ) -> Iterator[None]:
         """Hold the workspace for one run; a second one waits and is told for whom.
+
+        Args:
+            holder: Who we are, for those who wait.
+            waiting: Called once, with the holder's words, if somebody else holds it.
+            wait: Seconds after which we give up.
 
         Errors as `Workspace.lock`.
         """
-        with self.workspace.lock(holder=holder, waiting=waiting):
+        with self.workspace.lock(holder=holder, wait=wait, waiting=waiting):
             try:
                 yield
             finally:
@@ -149,19 +157,22 @@ class Project:
         plain = settings.read(self.workspace.root)
         mine = lockfile.code_lock(self.workspace, self.steps, self.params)
         on_disk = mine if not self.sets else lockfile.code_lock(self.workspace, self.steps, plain)
+        failpoint("pipeline.before_inputs")
         for name, step in self.steps.items():
             self.workspace.write_if_changed(
                 lockfile.inputs_name(name),
                 dump_json(lockfile.named_files(step, self.params, self.workspace.root)),
             )
+        failpoint("pipeline.before_code_lock")
         self.workspace.write_if_changed(lockfile.CODE_LOCK, dump_json(on_disk))
+        failpoint("pipeline.after_code_lock")
         overlay = {
             "params.yaml": settings.dump(self.params),
             lockfile.CODE_LOCK: dump_json(mine).decode(),
         }
         self.close()
         self.code = dict(mine["steps"])
-        self._stages = Stages(self.workspace.root, overlay, self.told)
+        self._stages = Stages(self.workspace.root, overlay, self.told, self.workspace.clock)
         return self._stages
 
     @property

@@ -11,14 +11,17 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from stillhouse import environment
+from stillhouse.clock import SYSTEM, Clock
 from stillhouse.errors import Busy, SettingsError
 from stillhouse.failpoints import failpoint
-from stillhouse.workspace import write_atomic
+from stillhouse.pipeline.mending import mend_lock, mend_rwlock
 
 State = Literal["ran", "restored", "unchanged"]
+PATIENCE = 60.0  # seconds for another DVC command to let go of what we need
+T = TypeVar("T")
 
 
 class Stages:
@@ -28,11 +31,19 @@ class Stages:
         root: The folder of dvc.yaml.
         overlay: File name → text that DVC reads in its place: params.yaml and code.lock.json under
             `--set`.
-        told: Called with a sentence when something was found broken and is mended.
+        told: Called with a sentence when something was found broken and is mended, or is waited
+            for.
+        clock: For waiting.
     """
 
-    def __init__(self, root: Path, overlay: Mapping[str, str], told: Callable[[str], None]) -> None:
-        self.root, self.overlay, self.told = root.absolute(), overlay, told
+    def __init__(
+        self,
+        root: Path,
+        overlay: Mapping[str, str],
+        told: Callable[[str], None],
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self.root, self.overlay, self.told, self.clock = root.absolute(), overlay, told, clock
         self._repo: Any = None
         self._known: dict[str, Any] = {}
         self._read_at: tuple[int, ...] = ()
@@ -77,7 +88,7 @@ class Stages:
                 where=str(self.root),
                 fix="Run inside a Stillhouse project.",
             )
-        self._mend_lock()
+        mend_lock(self.root, self.told)
         try:
             repo = Repo(str(self.root), fs=Overlaid())
         except NotDvcRepoError:
@@ -88,63 +99,8 @@ class Stages:
             ) from None
         for folder in (self.root / environment.HIDDEN / "dvc").glob("**/"):
             folder.chmod(0o700)  # DVC makes it 0777, and keeps pickles in it
-        self._mend_rwlock(repo)
+        mend_rwlock(repo, self.told)
         return repo
-
-    def _mend_rwlock(self, repo: Any) -> None:
-        """Bring DVC's list of who uses which path in order after a kill: a torn one makes DVC
-        refuse every command until somebody deletes it.
-
-        We hold the workspace, and DVC's own guard of the file while we look, so that nobody is
-        about to finish it.
-        """
-        from dvc.lock import LockError, make_lock
-
-        path = Path(repo.tmp_dir) / "rwlock"
-        if not path.is_file():
-            return
-        try:
-            with make_lock(
-                f"{path}.lock",
-                tmp_dir=repo.tmp_dir,
-                hardlink_lock=repo.config["core"].get("hardlink_lock", False),
-            ):
-                users = json.loads(path.read_bytes())
-                if (alive := _of_the_living(users)) != users:
-                    write_atomic(path, json.dumps(alive).encode())
-        except LockError:
-            return  # a living DVC command writes it
-        except ValueError:
-            path.unlink(missing_ok=True)
-            self.told(".dvc/tmp/rwlock was torn by a kill; it is removed.")
-
-    def _mend_lock(self) -> None:
-        """Remove a dvc.lock that a killed process left cut off, since DVC rewrites it in place: the
-        steps are restored from the cache without it.
-
-        Raises:
-            SettingsError: It holds a merge conflict, which is for its owner to settle.
-        """
-        from dvc.exceptions import DvcException
-        from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-        from dvc.utils.serialize import ParseError, parse_yaml
-        from voluptuous import Invalid
-
-        path = self.root / "dvc.lock"
-        if not path.is_file():
-            return
-        text = path.read_text(encoding="utf-8", errors="replace")
-        try:
-            COMPILED_LOCKFILE_SCHEMA(parse_yaml(text, str(path)))
-        except (Invalid, ParseError, DvcException):
-            if "<<<<<<<" in text:
-                raise SettingsError(
-                    "it holds a merge conflict.",
-                    where=str(path),
-                    fix="Settle it, or delete the file: results come from the cache.",
-                ) from None
-            self.told("dvc.lock was cut off; it is made again.")
-            path.unlink()
 
     def close(self) -> None:
         """Let go of DVC's databases."""
@@ -154,20 +110,39 @@ class Stages:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        from dvc.lock import LockError
         from dvc.repo import lock_repo
 
-        try:
-            # DVC takes a stage of its run cache to lie in the current folder, and a scheduled flow
-            # may stand anywhere.
-            with contextlib.chdir(self.root), lock_repo(self.repo):
-                yield
-        except LockError as error:
-            raise Busy(
-                f"DVC is busy here: {error}",
-                where=str(self.root),
-                fix="Wait for the other DVC command to end.",
-            ) from None
+        # DVC takes a stage of its run cache to lie in the current folder, and a scheduled flow may
+        # stand anywhere.
+        with contextlib.chdir(self.root), contextlib.ExitStack() as stack:
+            self._waited(lambda: stack.enter_context(lock_repo(self.repo)))
+            yield
+
+    def _waited(self, take: Callable[[], T]) -> T:
+        """Take one of DVC's locks, and wait for whoever has it: a step that DVC starts never waits
+        for us, so that we cannot wait for each other.
+
+        Raises:
+            Busy: It was not free in time; the message is DVC's, which names the other command.
+        """
+        from dvc.lock import LockError
+
+        deadline, told = self.clock.seconds() + PATIENCE, False
+        while True:
+            try:
+                return take()
+            except LockError as error:
+                who = " ".join(str(error).split())
+                if self.clock.seconds() > deadline:
+                    raise Busy(
+                        f"DVC is busy here: {who}",
+                        where=str(self.root),
+                        fix="Wait for the other DVC command to end.",
+                    ) from None
+                if not told:
+                    self.told(f"Waiting for another DVC command: {who}")
+                    told = True
+            self.clock.sleep(0.5)
 
     def _stage(self, name: str) -> Any:
         """Return a stage; dvc.yaml and dvc.lock are read again only if they changed, since that
@@ -229,10 +204,13 @@ class Stages:
                 try:
                     stage.save_deps()
                     self.repo.stage_cache.restore(stage, dry=True)
+                    failpoint("pipeline.before_restore")
                     stage.remove_outs(
                         force=True
                     )  # DVC would ask before it overwrites a file that its cache does not hold
+                    failpoint("pipeline.between_restore")
                     self.repo.stage_cache.restore(stage)
+                    failpoint("pipeline.after_restore")
                 except RunCacheNotFoundError:
                     return None
                 stage.save(run_cache=False)
@@ -253,38 +231,32 @@ class Stages:
             stage.save_deps()
             failpoint(f"step.{name}.before_record")
             stage.save(run_cache=True)
+            failpoint("pipeline.before_commit")
             stage.commit()
+            failpoint("pipeline.before_dump")
             stage.dump(update_pipeline=False)
         failpoint(f"step.{name}.after_record")
 
     @contextlib.contextmanager
     def reserved(self, name: str) -> Iterator[None]:
-        """Hold the stage's paths while its body runs, so that `dvc repro` beside us waits or says
-        that we are busy.
+        """Hold the stage's paths while its body runs, so that `dvc repro` beside us says that we
+        are busy.
         """
-        from dvc.lock import LockError
         from dvc.rwlock import rwlock
 
         with self._locked():
             stage = self._stage(name)
             reads, writes = [dep.fs_path for dep in stage.deps], [out.fs_path for out in stage.outs]
         # DVC lets a process in again only under the same label, and its inner calls use this one.
-        try:
-            with rwlock(
-                self.repo.tmp_dir,
-                self.repo.fs,
-                " ".join(sys.argv),
-                reads,
-                writes,
-                self.repo.config["core"].get("hardlink_lock", False),
-            ):
-                yield
-        except LockError as error:
-            raise Busy(
-                f"DVC is busy with '{name}': {error}",
-                where=str(self.root),
-                fix="Wait for the other DVC command to end.",
-            ) from None
+        label = " ".join(sys.argv)
+        hard = self.repo.config["core"].get("hardlink_lock", False)
+        with contextlib.ExitStack() as stack:
+            self._waited(
+                lambda: stack.enter_context(
+                    rwlock(self.repo.tmp_dir, self.repo.fs, label, reads, writes, hard)
+                )
+            )
+            yield
 
     def _tell_spoilt(self, stage: Any) -> None:
         """Tell which outputs are not what dvc.lock recorded, where nothing that they come from has
@@ -310,6 +282,7 @@ class Stages:
         if path.is_dir():
             values += [_md5(p) for p in path.rglob("*") if p.is_file()]
         cache = Path(self.repo.cache.local.path)
+        failpoint("pipeline.before_discard")
         for value in values:
             stored = cache / value[:2] / value[2:]
             if (
@@ -318,29 +291,9 @@ class Stages:
             ):
                 stored.chmod(0o600)
                 stored.unlink()
+        failpoint("pipeline.between_discard")
         out.remove()
-
-
-def _of_the_living(users: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return DVC's list without processes that are gone: `read` names several a path, `write`
-    one.
-    """
-    reads = {
-        path: [user for user in of if _lives(user["pid"])]
-        for path, of in users.get("read", {}).items()
-    }
-    writes = {path: user for path, user in users.get("write", {}).items() if _lives(user["pid"])}
-    return {"write": writes, "read": {path: of for path, of in reads.items() if of}}
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's, hence alive
-        return True
-    return True
+        failpoint("pipeline.after_discard")
 
 
 def _md5(path: Path) -> str:

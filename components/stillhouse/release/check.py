@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stillhouse import environment
 from stillhouse.errors import Corrupt
+from stillhouse.failpoints import failpoint
 from stillhouse.release import artifact
 from stillhouse.release.fetch import CACHE, Fetch
 from stillhouse.release.registry import BLESSED, Registry
@@ -49,7 +50,9 @@ def bless(registry: Registry, version: int) -> Blessing:
         ServerUnreachable: MLflow does not answer.
     """
     blessing = examine(registry, Workspace(registry.place.root), version)
+    failpoint("release.before_blessing")
     registry.tag_version(version, BLESSED, blessing.manifest)
+    failpoint("release.after_blessing")
     return blessing
 
 

@@ -108,18 +108,21 @@ def _make(
     registry: Registry, workspace: Workspace, candidate: Candidate, experiment: str, run_id: str
 ) -> None:
     tags = {FINGERPRINT: candidate.fingerprint, EVIDENCE: candidate.evidence, OVER: candidate.over}
-    failpoint("release.before_upload")
+    failpoint("release.before_logged")
     logged = registry.ask(
         lambda: registry.mlflow.create_logged_model(
             experiment, "student", run_id, tags=tags, model_type="student"
         )
     )
+    failpoint("release.after_logged")
     folder, entries = artifact.stage(workspace, candidate, logged.model_id)
+    failpoint("release.before_upload")
     registry.ask(lambda: registry.mlflow.log_model_artifacts(logged.model_id, str(folder)))
     _upload_evidence(registry, workspace, candidate, logged.model_id)
     failpoint("release.after_upload")
     storage, bound = str(logged.artifact_location).rstrip("/"), manifest.digest(entries)
     Fetch(registry, workspace).verify(storage, bound, candidate.fingerprint)
+    failpoint("release.before_finalize")
     registry.ask(lambda: registry.mlflow.finalize_logged_model(logged.model_id, "READY"))
     failpoint("release.before_register")
     registry.create_version(storage, run_id, {**tags, MANIFEST: bound, MODEL_ID: logged.model_id})
@@ -145,5 +148,7 @@ def _upload_evidence(
 ) -> None:
     for name, data in artifact.evidence(candidate).items():
         path = workspace.write_bytes(f"{artifact.STAGE}-evidence/{name}", data)
+        failpoint("release.before_evidence")
         registry.ask(partial(registry.mlflow.log_model_artifact, model_id, str(path), "evidence"))
+        failpoint("release.after_evidence")
     workspace.remove(f"{artifact.STAGE}-evidence")

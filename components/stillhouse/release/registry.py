@@ -289,7 +289,9 @@ class Registry:
             self.ask(lambda: self._mlflow.get_registered_model(name))
         except Missing:
             try:
+                failpoint("release.before_model")
                 self.ask(lambda: self._mlflow.create_registered_model(name))
+                failpoint("release.after_model")
             except Exists:  # somebody else was faster
                 return
 

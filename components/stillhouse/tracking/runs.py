@@ -30,10 +30,11 @@ def experiment_of(mlflow: "MlflowClient", place: Place, model: str) -> str:
     found = call(lambda: mlflow.get_experiment_by_name(model), place)
     if found is None:
         location = place.artifact_root.resolve().as_uri() if place.artifact_root else None
+        failpoint("tracking.before_experiment")
         try:
-            return str(
-                call(lambda: mlflow.create_experiment(model, artifact_location=location), place)
-            )
+            made = call(lambda: mlflow.create_experiment(model, artifact_location=location), place)
+            failpoint("tracking.after_experiment")
+            return str(made)
         except Exists:  # another run made it meanwhile
             found = call(lambda: mlflow.get_experiment_by_name(model), place)
     if found.lifecycle_stage == "deleted":

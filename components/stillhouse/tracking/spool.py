@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from stillhouse.failpoints import failpoint
 from stillhouse.workspace import Workspace
 
 FOLDER = ".stillhouse/spool"
@@ -39,7 +40,9 @@ class Spool:
 
     def put(self, record: dict[str, Any]) -> None:
         """Keep one record."""
+        failpoint("tracking.before_spool")
         self.keep([*self.records(), record])
+        failpoint("tracking.after_spool")
 
     def keep(self, records: list[dict[str, Any]]) -> None:
         """Keep exactly these records; none of them removes the file."""

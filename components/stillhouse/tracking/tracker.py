@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.environment import Place
 from stillhouse.errors import ServerUnreachable
+from stillhouse.failpoints import failpoint
 from stillhouse.tracking import owner
 from stillhouse.tracking.client import call, client
 from stillhouse.tracking.redact import redact, redact_setting
@@ -211,6 +212,7 @@ class Tracker:
             records = spool.records()
             while records:
                 self._apply(spool.run_id, records[0])
+                failpoint("tracking.between_replays")
                 records = records[1:]
                 spool.keep(records)
         self.lost = False
@@ -230,10 +232,12 @@ class Tracker:
         if kind == "child":
             self._child(run_id, record)
         elif kind == "end":
+            failpoint("tracking.before_end")
             call(
                 lambda: self._mlflow.set_terminated(run_id, record["status"], record["at"]),
                 self.place,
             )
+            failpoint("tracking.after_end")
         elif kind == "params":
             known = call(lambda: self._mlflow.get_run(run_id), self.place).data.params
             self._batch(
@@ -252,10 +256,12 @@ class Tracker:
         if record["name"] in known:
             return
         tags = {PARENT: parent, NAME: record["name"], **record["tags"]}
+        failpoint("tracking.before_child")
         made = call(
             lambda: self._mlflow.create_run(self.experiment, record["at"], tags, record["name"]),
             self.place,
         ).info.run_id
+        failpoint("tracking.between_child")
         call(lambda: self._mlflow.set_terminated(made, record["status"], record["at"]), self.place)
         # The tag that makes it count is told last: a child without it was cut short, and is told
         # anew.
@@ -266,6 +272,7 @@ class Tracker:
             tags={CHILD: record["name"]},
             at=record["at"],
         )
+        failpoint("tracking.after_child")
         known.add(record["name"])
 
     def _known_children(self, parent: str) -> set[str]:
@@ -296,7 +303,9 @@ class Tracker:
         while values or pairs or marks:
             last = len(values) <= _BATCH and len(pairs) <= _BATCH
             now = (values[:_BATCH], pairs[:_BATCH], marks[:_BATCH] if last else [])
+            failpoint("tracking.before_batch")
             call(partial(self._mlflow.log_batch, run_id, *now), self.place)
+            failpoint("tracking.after_batch")
             values, pairs, marks = (
                 values[_BATCH:],
                 pairs[_BATCH:],

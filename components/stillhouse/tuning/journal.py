@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from stillhouse.errors import Busy, Corrupt
+from stillhouse.failpoints import failpoint
 from stillhouse.tuning.objectives import Direction
 from stillhouse.workspace import write_atomic
 
@@ -133,7 +134,9 @@ def repair(path: Path) -> int:
             )
     kept = b"".join(whole)
     if len(kept) < len(data):
+        failpoint("tuning.before_repair")
         write_atomic(path, kept)
+        failpoint("tuning.after_repair")
     return len(data) - len(kept)
 
 

@@ -201,11 +201,13 @@ class _Run:
             return
         self.sampled.sampler = TPESampler(seed=self.plan.seed(number), n_startup_trials=STARTUP)
         params = self.sampled.ask(dict(self.plan.space)).params
+        failpoint("tuning.before_ask")
         self.study.add_trial(
             create_trial(
                 state=TrialState.RUNNING, params=params, distributions=dict(self.plan.space)
             )
         )
+        failpoint("tuning.after_ask")
 
     def _claim(self, number: int) -> bool:
         """Take a trial over and count the attempt; False if it has had all of them."""
@@ -221,9 +223,11 @@ class _Run:
             )
         if last["count"] >= ATTEMPTS:
             return False
+        failpoint("tuning.before_claim")
         self.study.set_user_attr(
             f"attempt/{number}", {"count": last["count"] + 1, "owner": self.owner}
         )
+        failpoint("tuning.after_claim")
         return True
 
     def _let_go(self, numbers: Sequence[int]) -> None:
@@ -243,6 +247,7 @@ class _Run:
         self.study.set_user_attr(
             f"outcome/{number}", {"values": answer.values, "message": answer.message}
         )
+        failpoint("tuning.between_tells")
         for study in (self.study, self.sampled):
             if answer.values is None:
                 study.tell(number, state=TrialState.FAIL)

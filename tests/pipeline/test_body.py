@@ -1,0 +1,39 @@
+"""A step that fails leaves what was there, and says what failed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from release import house
+
+from stillhouse.pipeline.body import run_body
+from stillhouse.steps.step import Job, Step, silent
+from stillhouse.workspace import Workspace
+
+
+def run(root: Path, ask: str) -> None:
+    def body(job: Job) -> dict[str, float]:
+        job.files.write_json("prepare/data.json", {"new": True})
+        if ask == "memory":
+            torch.empty(10**17)
+        if ask == "trouble":
+            raise RuntimeError("the shapes do not fit")
+        return {"data/rows": 1.0}
+
+    step = Step("prepare", body, (), ("data.json",), ("prepare",), lambda params: None)
+    run_body(step, Workspace(root), params={}, place=house.place(root), progress=silent)
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "words"),
+    [("memory", MemoryError, "allocate memory"), ("trouble", RuntimeError, "shapes do not fit")],
+)
+def test_a_step_without_memory_ends_as_that_and_its_old_files_are_whole(
+    ask: str, error: type[Exception], words: str, tmp_path: Path
+) -> None:
+    run(tmp_path, "nothing")
+    before = (tmp_path / "artifacts/prepare/prepare.timing.json").read_bytes()
+    with pytest.raises(error, match=words) as caught:
+        run(tmp_path, ask)
+    assert type(caught.value) is error
+    assert (tmp_path / "artifacts/prepare/prepare.timing.json").read_bytes() == before
