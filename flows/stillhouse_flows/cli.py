@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse_flows.command import Json, Sets, emit, held, root, work
+from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
     name="stillhouse",
@@ -315,4 +315,5 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; bad usage ends with 2."""
+    tell_by_docstring(app)
     return app(args=arguments if arguments is not None else sys.argv[1:], prog_name="stillhouse")

@@ -1,7 +1,9 @@
 """What every command of the command line stands on: its options, its project, and how it ends."""
 
 import contextlib
+import inspect
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +37,24 @@ def root() -> Path:
     return next(
         (place for place in (here, *here.parents) if (place / "params.yaml").is_file()), here
     )
+
+
+def flowing(text: str) -> str:
+    """Return a docstring with each paragraph on one line, so that a terminal breaks it where it is
+    narrow and nowhere else.
+    """
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+def tell_by_docstring(app: typer.Typer) -> None:
+    """Let each command's docstring be its help."""
+    for command in app.registered_commands:
+        if command.callback is not None and not command.help:
+            command.help = flowing(command.callback.__doc__ or "")
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            tell_by_docstring(group.typer_instance)
 
 
 def emit(value: object) -> None:
@@ -72,6 +92,9 @@ def work(json_only: bool, body: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         show.failure("Stopped. The same command goes on where this one was.", json_only=json_only)
         code = 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except OSError as error:
         show.failure(
             f"The system refused: {error}. What was finished is whole; mend it and run the "
