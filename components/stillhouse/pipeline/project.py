@@ -230,7 +230,6 @@ class Project:
                     params=self.params,
                     place=self.place,
                     progress=self.progress,
-                    told=self.told,
                 )
             self.stages.record(name)
             state = "ran"
@@ -248,14 +247,7 @@ class Project:
         step = self.steps[name]
         lockfile.verify_code(self.workspace, step, self.params)
         lockfile.verify_inputs(self.workspace, step, self.params)
-        run_body(
-            step,
-            self.workspace,
-            params=self.params,
-            place=self.place,
-            progress=self.progress,
-            told=self.told,
-        )
+        run_body(step, self.workspace, params=self.params, place=self.place, progress=self.progress)
 
     # --- what the results say --------------------------------------------------------------------
 

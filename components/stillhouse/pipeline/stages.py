@@ -17,6 +17,7 @@ from stillhouse import environment
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.errors import Busy, SettingsError
 from stillhouse.failpoints import failpoint
+from stillhouse.pipeline import parsing
 from stillhouse.pipeline.mending import mend_lock, mend_rwlock
 
 State = Literal["ran", "restored", "unchanged"]
@@ -63,7 +64,6 @@ class Stages:
         from dvc.exceptions import NotDvcRepoError
         from dvc.fs import LocalFileSystem
         from dvc.repo import Repo
-        from dvc.utils import serialize  # noqa: F401  (parsers register on import)
 
         for name in ("dvc", "dvc.dvcfile", "dvc.stage.cache", "dvc.repo"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -88,6 +88,7 @@ class Stages:
                 where=str(self.root),
                 fix="Run inside a Stillhouse project.",
             )
+        parsing.remember()
         mend_lock(self.root, self.told)
         try:
             repo = Repo(str(self.root), fs=Overlaid())
