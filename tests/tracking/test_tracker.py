@@ -213,3 +213,16 @@ def test_artifacts_lie_in_the_workspace(place: Place, model: str) -> None:
     assert [p.name for p in (place.root / ".stillhouse" / "mlartifacts").rglob("receipt.json")] == [
         "receipt.json"
     ]
+
+
+def test_a_run_that_another_living_process_has_open_is_left_to_it(place: Place, model: str) -> None:
+    theirs = opened(place, model, "one key")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        tags = {owner.PID: str(other.pid), owner.BORN: owner.started(other.pid)}
+        for name, value in tags.items():
+            client(place).set_tag(theirs.run_id, name, value)
+        mine = opened(place, model, "one key")
+        assert (mine.resumed, mine.run_id != theirs.run_id) == (False, True)
+        assert opened(place, model, "one key").run_id == mine.run_id
+        other.kill()
+    assert opened(place, model, "one key").run_id == theirs.run_id, "its owner is gone"

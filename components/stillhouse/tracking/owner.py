@@ -10,13 +10,14 @@ PID, HOST, BORN = "stillhouse.pid", "stillhouse.host", "stillhouse.process"
 
 def started(pid: int) -> str:
     """Return a mark of when a process began: with the pid it names one process for ever, where a
-    pid alone is used again. Empty if there is none.
+    pid alone is used again. Empty if there is none, or it has ended and nobody asked how.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return text.rpartition(")")[2].split()[19]  # field 22 of proc(5): clock ticks since boot
+    fields = text.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]  # field 22 of proc(5): clock ticks since boot
 
 
 def tags() -> dict[str, str]:
@@ -33,3 +34,15 @@ def is_dead(found: Mapping[str, str]) -> bool:
     if found.get(HOST) != socket.gethostname() or not pid.isdigit():
         return False
     return started(int(pid)) != found.get(BORN, "")
+
+
+def lives_here(found: Mapping[str, str]) -> bool:
+    """Whether the owner is another process of this host that still runs.
+
+    One of another host cannot be asked: a worker that went on from where a lost one stopped takes
+    its run up.
+    """
+    mine = tags()
+    if found.get(HOST) != mine[HOST] or found.get(PID) == mine[PID]:
+        return False
+    return not is_dead(found)

@@ -94,10 +94,16 @@ def find_or_create(
 ) -> tuple[str, bool]:
     """Return the run of this key and whether it was there.
 
-    MLflow's client repeats lost calls, so several may be: the oldest counts.
+    MLflow's client repeats lost calls, so several may be: the oldest counts. One that is open in
+    another living process, such as a clone's, is left to it.
     """
     key = tags[RUN_KEY].replace("'", "")
-    found = search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'")
+
+    def ours() -> list[Any]:
+        found = search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'")
+        return [r for r in found if r.info.status != "RUNNING" or not owner.lives_here(r.data.tags)]
+
+    found = ours()
     if not found:
         failpoint("tracking.before_run")
         call(
@@ -107,10 +113,7 @@ def find_or_create(
             place,
         )
         failpoint("tracking.after_run")
-        run = min(
-            search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'"),
-            key=lambda r: (r.info.start_time, r.info.run_id),
-        )
+        run = min(ours(), key=lambda r: (r.info.start_time, r.info.run_id))
         return str(run.info.run_id), False
     run = min(found, key=lambda r: (r.info.start_time, r.info.run_id))
     run_id = str(run.info.run_id)
