@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faults import rooms
+from faults.flow import small
+from faults.invariants import Science, science
 from faults.tally import TALLY, Tally
+
+from stillhouse_flows import databases
 
 os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
 HERE = Path(__file__).parent
@@ -60,8 +65,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         config.workeroutput["tally"] = TALLY.counted()
         return
     whole = [Path(word).resolve() for word in config.args] == [HERE] and not config.option.keyword
-    if whole and config.option.markexpr == "not stories" and not session.shouldstop:
+    ran = not config.option.collectonly and not session.shouldstop
+    if whole and ran and config.option.markexpr == "not stories":
         TALLY.write()
+
+
+@pytest.fixture(scope="session")
+def unhurt(tmp_path_factory: pytest.TempPathFactory) -> Science:
+    """What a retrain without any fault makes."""
+    house = small(tmp_path_factory.mktemp("unhurt") / "a house")
+    databases.seed(house.root)
+    assert rooms.finished(rooms.start("retrain", house.root), 300) == 0, rooms.error(house.root)
+    return science(house)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -197,14 +198,13 @@ def retrain(folder: Path) -> str:
             and not tracking.abandoned(place, project.model)
             and len(list(project.unchanged())) == len(project.steps)
         ):
-            return json.dumps(settled.as_dict())
+            return json.dumps({**settled.as_dict(), "states": {}})
         with publish.tracked(project):
-            for name in project.steps:
-                project.bring_up_to_date(name)
+            states = {name: project.bring_up_to_date(name).state for name in project.steps}
             published = publish.settled(project) or publish.promote(
                 project, publish.register(project)
             )
-    return json.dumps(published.as_dict())
+    return json.dumps({**published.as_dict(), "states": states})
 
 
 def prepared(name: str, folder: Path) -> None:
@@ -243,9 +243,10 @@ def _spoil(folder: Path, name: str) -> None:
     kept = [p for p in (folder / ".dvc/cache").rglob("*") if p.is_file() and p.read_bytes() == data]
     assert len(kept) == 1
     data[-1] ^= 1
-    for path in (folder / name, *kept):
+    for path, mode in ((folder / name, 0o600), *((path, 0o444) for path in kept)):
         path.chmod(0o600)
         path.write_bytes(data)
+        path.chmod(mode)  # read-only is what DVC takes for whole
 
 
 def torn(name: str, folder: Path) -> list[str]:
@@ -332,6 +333,9 @@ def room_of(point: str) -> str | None:
 # --- in a process of its own --------------------------------------------------------------------
 
 
+TRACEBACK = 70  # where the command line would show one
+
+
 def work(name: str, folder: str, points: str, go: Connection | None, told: str) -> None:
     """Do a room's work and leave its words in a file; end as the command line ends."""
     torch.set_num_threads(1)
@@ -347,8 +351,12 @@ def work(name: str, folder: str, points: str, go: Connection | None, told: str) 
         os._exit(130)
     except SystemExit as told_to:
         os._exit(int(str(told_to.code)))
-    except (StillhouseError, OSError, MemoryError):
+    except (StillhouseError, OSError, MemoryError) as error:
+        Path(f"{told}.error").write_text(f"{type(error).__name__}: {error}")
         os._exit(1)
+    except BaseException:
+        Path(f"{told}.error").write_text(traceback.format_exc())
+        os._exit(TRACEBACK)
     Path(told).write_text(words)
     sys.stdout.flush()
     os._exit(0)
@@ -358,11 +366,17 @@ def _terminated(number: int, frame: object) -> None:
     raise SystemExit(128 + number)  # as the command line does
 
 
-def start(name: str, folder: Path, points: str = "", go: Connection | None = None) -> BaseProcess:
+def start(
+    name: str,
+    folder: Path,
+    points: str = "",
+    go: Connection | None = None,
+    told: Path | None = None,
+) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     process = forks(context).Process(
         target=work,
-        args=(name, str(folder), points, go, str(folder.parent / f"{folder.name}.told")),
+        args=(name, str(folder), points, go, str(told or folder.parent / f"{folder.name}.told")),
     )  # type: ignore[attr-defined]
     process.start()
     return process  # type: ignore[no-any-return]
@@ -372,7 +386,7 @@ def forks(context: object) -> object:
     from multiprocessing import forkserver
 
     context.set_forkserver_preload(
-        ["faults.rooms", *house.HEAVY, "dvc.repo", "great_expectations", "stillhouse.pipeline"]
+        ["faults.rooms", *house.HEAVY, "faults.warm", "stillhouse.pipeline.publish"]
     )  # type: ignore[attr-defined]
     before = os.environ.get("PYTHONPATH")
     mine = str(Path(__file__).parents[1])
@@ -408,6 +422,12 @@ def finished(
 
 def words(folder: Path) -> str:
     return (folder.parent / f"{folder.name}.told").read_text()
+
+
+def error(folder: Path) -> str:
+    """Return what a work that failed said last; asked right after it."""
+    path = folder.parent / f"{folder.name}.told.error"
+    return path.read_text() if path.is_file() else ""
 
 
 def left_in(folder: Path) -> list[str]:

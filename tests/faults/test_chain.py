@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from faults import rooms
 from faults.flow import ENDS, IN_ORDER, run, small, strike
-from faults.invariants import Case, Science, breaches, science
+from faults.invariants import Case, Science, breaches
 from faults.tally import TALLY
 
 from stillhouse.failpoints import DECLARED
@@ -23,14 +23,6 @@ FEW = (
     "tuning.before_tell",
     "release.after_append",
 )
-
-
-@pytest.fixture(scope="module")
-def unhurt(tmp_path_factory: pytest.TempPathFactory) -> Science:
-    house = small(tmp_path_factory.mktemp("unhurt") / "a house")
-    databases.seed(house.root)
-    assert rooms.finished(rooms.start("retrain", house.root), 300) == 0
-    return science(house)
 
 
 def chain(root: Path, unhurt: Science, points: tuple[str, ...], action: str) -> list[str]:

@@ -5,17 +5,25 @@ closed.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from faults.flow import run, small
-from faults.invariants import Case, breaches, science
+from faults import rooms
+from faults.flow import small
+from faults.invariants import Case, Science, breaches, science, stopped
 from faults.tally import TALLY
 from integration.house import BIN, House, states
 
+from stillhouse import environment
+from stillhouse.failpoints import STEPS
 from stillhouse.pipeline.stages import Stages
+from stillhouse.release.registry import Registry
 from stillhouse_flows import databases, orphans, server
 from stillhouse_flows.orphans import _ask
 
@@ -95,11 +103,11 @@ def test_a_torn_list_of_dvcs_paths_is_removed_and_told_and_a_whole_one_loses_onl
 
 @pytest.mark.faults
 def test_a_torn_journal_a_torn_rwlock_and_leftovers_of_the_dead_do_not_stop_the_next_run(
-    tmp_path: Path,
+    tmp_path: Path, unhurt: Science
 ) -> None:
     house = small(tmp_path / "a torn house")
-    killed = run(house, points="tuning.after_tell=kill@2")
-    assert killed.done.code == -9
+    databases.seed(house.root)
+    assert rooms.finished(rooms.start("retrain", house.root, "tuning.after_tell=kill@2"), 300) == -9
     [journal] = (house.root / ".stillhouse/work/tune").rglob("journal.log")
     with journal.open("ab") as file:
         file.write(b'{"op_code": 4, "wor')
@@ -107,22 +115,15 @@ def test_a_torn_journal_a_torn_rwlock_and_leftovers_of_the_dead_do_not_stop_the_
     (house.root / ".code.lock.json.999999999.1.part").write_text("half")
     TALLY.fault("torn journal")
     TALLY.fault("torn rwlock")
-    done = run(house)
-    assert done.done.code == 0, done.done.said[-2000:]
-    whole = small(tmp_path / "a whole house")
-    assert run(whole).done.code == 0
-    assert (
-        breaches(
-            Case(
-                house,
-                science(whole),
-                (json.loads(done.done.out), 0),
-                (),
-                [killed.seconds, done.seconds],
-            )
-        )
-        == []
-    )
+    assert ended_well(house) == "promoted"
+    assert breaches(Case(house, unhurt)) == []
+
+
+def ended_well(house: House) -> str:
+    """Retrain to the end and return the outcome."""
+    code = rooms.finished(rooms.start("retrain", house.root), 300)
+    assert code == 0, rooms.error(house.root)
+    return str(json.loads(rooms.words(house.root))["outcome"])
 
 
 @pytest.mark.faults
@@ -149,3 +150,109 @@ def test_a_flow_run_that_nobody_closed_is_crashed_at_the_next_start_but_not_a_de
         server.stop(found, tmp_path)
     TALLY.fault("orphaned flow run")
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.faults
+def test_two_runs_at_once_run_no_step_twice_and_both_are_told_the_truth(
+    tmp_path: Path, unhurt: Science
+) -> None:
+    house = small(tmp_path / "one house")
+    told = [house.root.parent / name for name in ("first.told", "second.told")]
+    processes = [rooms.start("retrain", house.root, told=path) for path in told]
+    assert [rooms.finished(process, 300) for process in processes] == [0, 0]
+    TALLY.fault("two at once")
+    said = [json.loads(path.read_text()) for path in told]
+    assert sorted(each["outcome"] for each in said) == ["promoted", "unchanged"]
+    ran = Counter(n for each in said for n, state in each["states"].items() if state == "ran")
+    assert ran == dict.fromkeys(STEPS, 1)
+    assert breaches(Case(house, unhurt)) == []
+
+
+@pytest.mark.faults
+def test_two_clones_that_share_a_registry_make_one_version_and_one_champion(
+    tmp_path: Path, unhurt: Science
+) -> None:
+    clones = [small(tmp_path / name) for name in ("a clone", "another clone")]
+    databases.seed(tmp_path)
+    uri = f"sqlite:///{tmp_path / '.stillhouse' / 'mlflow.db'}"
+    for clone in clones:
+        with (clone.root / ".env").open("a") as file:
+            file.write(f"MLFLOW_TRACKING_URI={uri}\n")
+    processes = [rooms.start("retrain", clone.root) for clone in clones]
+    codes = [rooms.finished(process, 300) for process in processes]
+    assert codes == [0, 0], [rooms.error(clone.root) for clone in clones]
+    TALLY.fault("two clones at once")
+    said = [json.loads(rooms.words(clone.root)) for clone in clones]
+    registry = Registry.open(
+        replace(environment.place(tmp_path), tracking_uri=uri), clones[0].registry().model
+    )
+    state = registry.state()
+    assert {each["outcome"] for each in said} <= {"promoted", "unchanged"}
+    assert {each["version"] for each in said} == {state.champion} == {1}
+    assert len(state.effective) == 1
+    assert len([v for v in registry.versions() if v.duplicate_of is None]) == 1
+    assert [science(clone).files for clone in clones] == [unhurt.files] * 2
+
+
+@pytest.mark.faults
+def test_dvc_beside_a_run_says_for_whom_and_the_run_ends_as_if_alone(
+    tmp_path: Path, unhurt: Science
+) -> None:
+    house = small(tmp_path / "a busy house")
+    databases.seed(house.root)
+    points = "step.validate.after_record=stop;training.batch=stop@9"
+    process = rooms.start("retrain", house.root, points)
+    said = []
+    for _ in range(2):  # between two steps, and in the middle of one
+        wait_for(lambda: stopped(process.pid or 0))
+        beside = house.do(BIN / "dvc", "repro", "teacher")
+        assert beside.code != 0, beside.said
+        said.append(beside.said)
+        os.kill(process.pid or 0, signal.SIGCONT)
+        time.sleep(0.05)
+    TALLY.fault("dvc repro beside a run", count=2)
+    assert f"held by a test (pid {process.pid}" in said[0]
+    assert str(process.pid) in said[1]
+    assert "is busy" in said[1]
+    assert rooms.finished(process, 300) == 0, rooms.error(house.root)
+    told = json.loads(rooms.words(house.root))
+    assert set(told["states"].values()) == {"ran"}
+    assert breaches(Case(house, unhurt, (told, 0))) == []
+
+
+@pytest.mark.faults
+def test_a_run_beside_dvc_waits_for_its_step_and_does_not_run_it_again(
+    tmp_path: Path, unhurt: Science
+) -> None:
+    house = small(tmp_path / "a house that DVC began")
+    databases.seed(house.root)
+    house.stillhouse("lock")
+    env = {"STILLHOUSE_FAILPOINTS": "training.batch=stop@9", "PATH": os.environ["PATH"]}
+    beside = subprocess.Popen(
+        [BIN / "dvc", "repro", "-q"],
+        cwd=house.root,
+        env={**env, "HOME": str(house.home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    lock = house.root / ".stillhouse" / "lock"
+    wait_for(lambda: lock.is_file() and "step teacher" in lock.read_text())
+    step = int(lock.read_text().partition("(pid ")[2].partition(",")[0])
+    wait_for(lambda: stopped(step))
+    process = rooms.start("retrain", house.root)
+    process.join(3)
+    assert process.exitcode is None
+    os.kill(step, signal.SIGCONT)
+    TALLY.fault("a run beside dvc repro")
+    assert rooms.finished(process, 300) == 0, rooms.error(house.root)
+    beside.wait(60)
+    told = json.loads(rooms.words(house.root))
+    assert {told["states"][name] for name in ("prepare", "validate", "teacher")} == {"unchanged"}
+    assert breaches(Case(house, unhurt, (told, 0))) == []
+
+
+def wait_for(happens: Callable[[], bool], seconds: float = 90.0) -> None:
+    until = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
