@@ -15,4 +15,9 @@ class TwoMoons(Source):
     def read(self, root: Path) -> Dataset:
         inputs, targets = make_moons(self.rows, noise=self.noise, random_state=0)
         schema = Schema("table", (2,), ("upper", "lower"), (Feature("x"), Feature("y")))
-        return Dataset(torch.tensor(inputs, dtype=torch.float32), torch.tensor(targets), schema, torch.arange(self.rows))
+        return Dataset(
+            torch.tensor(inputs, dtype=torch.float32),
+            torch.tensor(targets),
+            schema,
+            torch.arange(self.rows),
+        )

@@ -12,5 +12,11 @@ class WideThenNarrow(Architecture):
         self.wide, self.narrow = wide, narrow
 
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
-        layers = [nn.Flatten(), nn.Linear(prod(shape), self.wide), nn.ReLU(), nn.Linear(self.wide, self.narrow), nn.ReLU()]
+        layers = [
+            nn.Flatten(),
+            nn.Linear(prod(shape), self.wide),
+            nn.ReLU(),
+            nn.Linear(self.wide, self.narrow),
+            nn.ReLU(),
+        ]
         return nn.Sequential(*layers, nn.Linear(self.narrow, classes))

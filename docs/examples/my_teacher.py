@@ -12,9 +12,20 @@ class Nearest(Teacher):
         self.neighbours = neighbours
 
     def learn(self, lesson):
-        return {"rows.safetensors": dump_tensors({"inputs": lesson.train.inputs.flatten(1), "votes": one_hot(lesson.train.targets).float()})}
+        return {
+            "rows.safetensors": dump_tensors(
+                {
+                    "inputs": lesson.train.inputs.flatten(1),
+                    "votes": one_hot(lesson.train.targets).float(),
+                }
+            )
+        }
 
     def recall(self, files, schema):
         known = parse_tensors(files["rows.safetensors"], where="nearest")
-        nearest = lambda inputs: cdist(inputs.flatten(1), known["inputs"]).topk(self.neighbours, largest=False).indices
-        return oracle(lambda inputs, rows: (known["votes"][nearest(inputs)].mean(dim=1) + 0.01).log())
+        nearest = lambda inputs: (
+            cdist(inputs.flatten(1), known["inputs"]).topk(self.neighbours, largest=False).indices
+        )
+        return oracle(
+            lambda inputs, rows: (known["votes"][nearest(inputs)].mean(dim=1) + 0.01).log()
+        )

@@ -4,7 +4,9 @@ import torch
 from stillhouse.distillation import distill
 from torch import nn
 
-teacher = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))  # bring one that has learned something
+teacher = nn.Sequential(
+    nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10)
+)  # bring one that has learned something
 inputs = torch.rand(500, 64)  # rows need no labels: the teacher speaks on all of them
 
 student = nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))

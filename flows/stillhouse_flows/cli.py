@@ -1,19 +1,12 @@
 """The command line: `stillhouse run` and what one wants to know before and after it."""
 
-import contextlib
-import json
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from stillhouse.errors import StillhouseError
-
-if TYPE_CHECKING:
-    from stillhouse.pipeline import Project
+from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
     name="stillhouse",
@@ -24,78 +17,6 @@ app = typer.Typer(
     epilog="Start with: stillhouse run. Settings live in params.yaml; --set changes them for one "
     "run.",
 )
-
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr."),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="A setting for this run only, such as distill.method.name=dkd; the value is YAML.",
-    ),
-]
-
-
-def _root() -> Path:
-    """Return the nearest folder upward that holds params.yaml, or the current one."""
-    here = Path.cwd()
-    return next(
-        (place for place in (here, *here.parents) if (place / "params.yaml").is_file()), here
-    )
-
-
-def _emit(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, sort_keys=False))
-
-
-@contextlib.contextmanager
-def _held(holder: str, sets: Sequence[str] = ()) -> "Iterator[Project]":
-    """Open the project and hold its workspace; what is heavy is imported only now."""
-    from stillhouse import environment
-
-    environment.prepare(_root())
-    from stillhouse.pipeline import Project
-    from stillhouse_flows import show
-
-    project = Project.open(_root(), sets, told=show.note)
-    with project.held(holder, waiting=show.waiting):
-        yield project
-
-
-def _work(json_only: bool, body: Callable[[], int | None]) -> None:
-    """Run a command's body; turn every failure into one message and the right exit code."""
-    from stillhouse_flows import show
-
-    def terminated(number: int, frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    signal.signal(signal.SIGTERM, terminated)
-    try:
-        code = body() or 0
-    except StillhouseError as error:
-        show.failure(str(error), json_only=json_only)
-        code = error.exit_code
-    except KeyboardInterrupt:
-        show.failure("Stopped. The same command goes on where this one was.", json_only=json_only)
-        code = 130
-    except OSError as error:
-        show.failure(
-            f"The system refused: {error}. What was finished is whole; mend it and run the "
-            "same command again.",
-            json_only=json_only,
-        )
-        code = 1
-    except MemoryError:
-        show.failure(
-            "There was not enough memory. What was finished is whole; make rows, batch or "
-            "model smaller.",
-            json_only=json_only,
-        )
-        code = 1
-    raise typer.Exit(code)
 
 
 @app.command()
@@ -111,9 +32,9 @@ def run(sets: Sets = None, json_only: Json = False) -> None:
     def body() -> int:
         from stillhouse_flows.run import run_project
 
-        return run_project(_root(), sets or [], json_only=json_only)
+        return run_project(root(), sets or [], json_only=json_only)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -138,17 +59,17 @@ def step(
 
         if name not in STEPS:
             raise UsageError(f"there is no step '{name}'.", fix=nearest(name, list(STEPS)))
-        environment.prepare(_root())
+        environment.prepare(root())
         from stillhouse.pipeline import Project
         from stillhouse_flows import show
 
         wait = 0.0 if environment.started_by_dvc() else 3600.0
         with show.progress() as progress:
-            project = Project.open(_root(), told=show.note, progress=progress)
+            project = Project.open(root(), told=show.note, progress=progress)
             with project.held(f"stillhouse step {name}", waiting=show.waiting, wait=wait):
                 project.run_alone(name)
 
-    _work(False, body)
+    work(False, body)
 
 
 @app.command()
@@ -158,16 +79,16 @@ def status(json_only: Json = False) -> None:
     def body() -> None:
         from stillhouse_flows import show
 
-        with _held("stillhouse status") as project:
+        with held("stillhouse status") as project:
             from stillhouse.pipeline import publish
 
             found = publish.status(project)
         if json_only:
-            _emit(found)
+            emit(found)
         else:
             show.status(found)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -179,14 +100,14 @@ def promote(
     def body() -> int:
         from stillhouse_flows import show
 
-        with _held(f"stillhouse promote {version}") as project:
+        with held(f"stillhouse promote {version}") as project:
             from stillhouse.pipeline import publish
 
             published = publish.promote_version(project, version)
         show.published(published, json_only=json_only)
         return published.exit_code
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -207,16 +128,16 @@ def rollback(
     def body() -> None:
         from stillhouse_flows import show
 
-        with _held("stillhouse rollback") as project:
+        with held("stillhouse rollback") as project:
             from stillhouse.pipeline import publish
 
             found = publish.rollback(project, head)
         if json_only:
-            _emit(found)
+            emit(found)
         else:
             show.status(found)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -235,19 +156,19 @@ def predict(
     def body() -> None:
         from stillhouse import environment
 
-        environment.prepare(_root())
+        environment.prepare(root())
         from stillhouse.pipeline import Project
         from stillhouse.pipeline.predict import predict as answer
         from stillhouse_flows import show
 
-        project = Project.open(_root(), told=show.note)
+        project = Project.open(root(), told=show.note)
         found = answer(project, file)
         if json_only:
-            _emit(found)
+            emit(found)
         else:
             show.predictions(found)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -266,19 +187,19 @@ def receipt(
     def body() -> None:
         from stillhouse import environment
 
-        environment.prepare(_root())
+        environment.prepare(root())
         from stillhouse.pipeline import receipts
         from stillhouse_flows import show
 
-        found, page = receipts.find(_root(), version)
+        found, page = receipts.find(root(), version)
         if open_page:
             typer.launch(page.as_uri())
         if json_only:
-            _emit(found)
+            emit(found)
         else:
             show.receipt(found, page)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -288,17 +209,17 @@ def plugins(json_only: Json = False) -> None:
     def body() -> None:
         from stillhouse import environment
 
-        environment.prepare(_root())
+        environment.prepare(root())
         from stillhouse.pipeline import listing
         from stillhouse_flows import show
 
-        found = listing.plugins_of(_root())
+        found = listing.plugins_of(root())
         if json_only:
-            _emit(found)
+            emit(found)
         else:
             show.plugins(found)
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -312,14 +233,14 @@ def lock(sets: Sets = None) -> None:
     def body() -> None:
         from stillhouse_flows import show
 
-        with _held("stillhouse lock", sets or []) as project:
+        with held("stillhouse lock", sets or []) as project:
             from stillhouse.pipeline import champion
 
             project.lock()
             champion.refresh(project)
         show.note("code.lock.json, .stillhouse/inputs and .stillhouse/champion are up to date.")
 
-    _work(False, body)
+    work(False, body)
 
 
 @app.command()
@@ -329,18 +250,18 @@ def doctor(json_only: Json = False) -> None:
     def body() -> int:
         from stillhouse import environment
 
-        place = environment.prepare(_root())
+        place = environment.prepare(root())
         from stillhouse_flows import show
         from stillhouse_flows.doctor import examine
 
         checks = examine(place)
         if json_only:
-            _emit({"checks": checks})
+            emit({"checks": checks})
         else:
             show.checks(checks)
         return 0 if all(check["ok"] for check in checks) else 1
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -351,11 +272,11 @@ def failpoints(json_only: Json = False) -> None:
         from stillhouse.failpoints import DECLARED
 
         if json_only:
-            _emit({"failpoints": list(DECLARED)})
+            emit({"failpoints": list(DECLARED)})
         else:
             print("\n".join(DECLARED))
 
-    _work(json_only, body)
+    work(json_only, body)
 
 
 @app.command()
@@ -367,12 +288,12 @@ def ui() -> None:
     def body() -> None:
         from stillhouse import environment
 
-        place = environment.prepare(_root())
+        place = environment.prepare(root())
         from stillhouse_flows.pages import serve
 
         serve(place)
 
-    _work(False, body)
+    work(False, body)
 
 
 def _version(show_it: bool) -> None:
@@ -394,4 +315,5 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run the command line; bad usage ends with 2."""
+    tell_by_docstring(app)
     return app(args=arguments if arguments is not None else sys.argv[1:], prog_name="stillhouse")

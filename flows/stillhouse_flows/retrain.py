@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
+from stillhouse.tracking.redact import redact_set
 from stillhouse_flows.task import bring_up_to_date, promote, register
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Publis
     """
     _handed.append((project, each))
     try:
-        return retrain(str(project.workspace.root), project.model, list(project.sets))
+        # Prefect keeps a run's parameters in clear, and this run has its project already.
+        told = [redact_set(text) for text in project.sets]
+        return retrain(str(project.workspace.root), project.model, told)
     finally:
         _handed.pop()

@@ -1,6 +1,6 @@
 import pytest
 
-from stillhouse.tracking.redact import redact, redact_setting
+from stillhouse.tracking.redact import redact, redact_set, redact_setting, redact_settings
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,20 @@ def test_what_is_no_secret_passes_as_it_is(text: str) -> None:
 def test_a_setting_that_is_named_like_a_secret_is_hidden_and_another_is_not() -> None:
     assert redact_setting("prepare.source.password", "hunter2") == "***"
     assert redact_setting("prepare.source.tokens", 512) == "512"
+
+
+def test_nested_settings_lose_their_secrets_and_nothing_else() -> None:
+    settings = {
+        "prepare": {"source": {"name": "sql", "url": "postgresql://ann:hunter2@db/x"}},
+        "gate": {"rules": [{"metric": "test/accuracy", "at_least": 0.9}]},
+        "teacher": {"api_key": "hunter2", "epochs": 3, "path": None},
+    }
+    shown = redact_settings(settings)
+    assert "hunter2" not in str(shown)
+    assert shown["gate"] == settings["gate"]
+    assert shown["teacher"] == {"api_key": "***", "epochs": 3, "path": None}
+
+
+def test_a_set_text_loses_its_secret_and_keeps_its_path() -> None:
+    assert redact_set("teacher.api_key=hunter2") == "teacher.api_key=***"
+    assert redact_set("distill.epochs=3") == "distill.epochs=3"

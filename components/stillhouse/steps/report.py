@@ -18,6 +18,7 @@ from stillhouse.receipt.outcomes import Outcomes
 from stillhouse.receipt.page import page
 from stillhouse.receipt.schema import check as check_receipt
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.tracking.redact import redact_settings
 from stillhouse.workspace import StepFiles, sha256
 
 BEFORE = STEPS[: STEPS.index("report")]
@@ -80,7 +81,7 @@ def run(job: Job) -> Metrics:
         found,
         lineage=descent(job.root),
         files={name: sha256(job.files.path(name)) for name in BOUND},
-        settings=job.params,
+        settings=redact_settings(job.params),
         written_at=job.clock.now().isoformat(timespec="seconds"),
         usd_per_hour=settings.usd_per_hour,
         show_rows=settings.show_rows,

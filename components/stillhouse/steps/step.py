@@ -19,6 +19,10 @@ def silent(done: int, total: int, note: str) -> None:
     """Show nothing."""
 
 
+def untold(sentence: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a step is given.
@@ -31,6 +35,7 @@ class Job:
         progress: Called with (done, total, note) during long work; it shows an ETA.
         timing: The step's clocks by name (ms, s): the runner stores them in `<step>.timing.json`,
             apart from the metrics.
+        told: Called with a sentence that a user should read now, such as what a long job will take.
     """
 
     files: StepFiles
@@ -39,6 +44,7 @@ class Job:
     clock: Clock = SYSTEM
     progress: Progress = silent
     timing: dict[str, float] = field(default_factory=dict)
+    told: Callable[[str], None] = untold
 
     def settings(self, make: Callable[..., T], section: str) -> T:
         """Return a section of params.yaml as the typed settings `make`.

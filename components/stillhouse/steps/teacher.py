@@ -18,6 +18,8 @@ from stillhouse.models.access import accept
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers import recall
 from stillhouse.teachers.ask import ask, require_answers
+from stillhouse.teachers.probe import Job as Whole
+from stillhouse.teachers.probe import probe
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 
 READS = (
@@ -136,7 +138,10 @@ def run(job: Job) -> Metrics:
     accept(asked.spec["name"], teacher.accepts, train.schema.kind)
     made = teacher.learn(Lesson(train, val, job.root, job.files.scratch, 0, job.progress))
     oracle = teacher.recall(made, train.schema)
-    require_answers(oracle, prepared.picked(job.files), where="teacher, on train")
+    oracle.keep_in(job.files.workspace.hidden / recall.KEPT)
+    picked = prepared.picked(job.files)
+    require_answers(oracle, picked, where="teacher, on train")
+    _probe(oracle, (val, test, picked), job)
     answers = {
         "val": ask(oracle, val, where="teacher, on val"),
         "test": ask(oracle, test, where="teacher, on test"),
@@ -159,6 +164,20 @@ def run(job: Job) -> Metrics:
     )
     job.files.write_json("teacher/evaluation.json", found)
     return metrics
+
+
+def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) -> None:
+    """Look before the whole job, and tell what it will take."""
+    val, test, picked = asked
+    views = (job.params.get("knowledge") or {}).get("views") or 1
+    whole = Whole(
+        len(val) + len(test) + views * len(picked),
+        sum(oracle.unpaid(part.inputs) for part in asked)
+        + (views - 1) * (len(picked) if oracle.usd_per_row else 0),
+    )
+    found = probe(oracle, val, whole, job.clock)
+    job.told(found.sentence)
+    job.timing["probe/job_seconds"] = round(found.seconds, 3)
 
 
 def _evaluate(

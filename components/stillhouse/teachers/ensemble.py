@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -96,6 +97,8 @@ class Average(Oracle):
         self._oracles, self._weights = oracles, weights
         counts = [oracle.parameters for oracle in oracles]
         self.parameters = sum(counts) if all(counts) else 0
+        self.by_row = any(oracle.by_row for oracle in oracles)
+        self.usd_per_row = sum(oracle.usd_per_row for oracle in oracles)
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
         parts = [
@@ -106,3 +109,18 @@ class Average(Oracle):
 
     def answers(self, rows: Tensor) -> Tensor:
         return torch.stack([oracle.answers(rows) for oracle in self._oracles]).all(dim=0)
+
+    def keep_in(self, folder: Path) -> None:
+        for oracle in self._oracles:
+            oracle.keep_in(folder)
+
+    def unpaid(self, inputs: Tensor) -> int:
+        return max(oracle.unpaid(inputs) for oracle in self._oracles)
+
+    def require_money(self, rows: int) -> None:
+        for oracle in self._oracles:
+            oracle.require_money(rows)
+
+    def require_same(self, inputs: Tensor, rows: Tensor) -> None:
+        for oracle in self._oracles:
+            oracle.require_same(inputs, rows)

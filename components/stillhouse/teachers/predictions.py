@@ -84,6 +84,8 @@ class Listed(Oracle):
     changed inputs.
     """
 
+    by_row = True
+
     def __init__(self, rows: Tensor, probabilities: Tensor) -> None:
         self._rows, at = rows.sort()
         self._logits = log_probabilities(probabilities[at])

@@ -12,6 +12,7 @@ from stillhouse.teachers.teacher import Oracle
 from stillhouse.workspace import StepFiles, dump_json, sha256_bytes
 
 FOLDER = "teacher/model"
+KEPT = "answers"  # under .stillhouse/: what was paid for outlives every run
 
 
 def store(files: StepFiles, made: Mapping[str, bytes]) -> None:
@@ -63,4 +64,5 @@ def recall(files: StepFiles, schema: Schema) -> Oracle:
             fix="Run the step `teacher` again.",
         )
     oracle: Oracle = config.plugin("teachers", about["spec"], where="teacher").recall(made, schema)
+    oracle.keep_in(files.workspace.hidden / KEPT)
     return oracle

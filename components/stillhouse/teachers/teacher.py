@@ -42,11 +42,16 @@ class Oracle(ABC):
         gives: Some of logits, features, gradients.
         parameters: How many weights it has; 0 where nobody can know.
         module: The torch module in data space, if it is one.
+        by_row: Whether it answers by the row's number and never looks at its inputs, so that it
+            can say nothing of an augmented view.
+        usd_per_row: What it costs to ask about a row that was not asked before.
     """
 
     gives: frozenset[str] = frozenset({"logits"})
     parameters: int = 0
     module: nn.Module | None = None
+    by_row: bool = False
+    usd_per_row: float = 0.0
 
     @abstractmethod
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
@@ -62,6 +67,27 @@ class Oracle(ABC):
         those that it holds.
         """
         return torch.ones(len(rows), dtype=torch.bool)
+
+    def keep_in(self, folder: Path) -> None:  # noqa: B027 - most have nothing to keep
+        """Keep answers that cost something in a folder that outlives the run."""
+
+    def unpaid(self, inputs: Tensor) -> int:
+        """Return how many rows of [B, *shape] would have to be paid for."""
+        return len(inputs) if self.usd_per_row else 0
+
+    def require_money(self, rows: int) -> None:  # noqa: B027 - most are free
+        """Refuse, before it begins, a job of so many paid rows that costs more than is allowed.
+
+        Raises:
+            OverBudget: It would; the message has the sums.
+        """
+
+    def require_same(self, inputs: Tensor, rows: Tensor) -> None:  # noqa: B027 - most keep nothing
+        """Refuse if it now answers otherwise than in the answers that it kept.
+
+        Raises:
+            SourceError: It does; rows are named.
+        """
 
 
 class _Function(Oracle):

@@ -3,6 +3,8 @@ looks like.
 """
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 _IN_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#'\"]*@")
 _NAMED = re.compile(
@@ -27,6 +29,26 @@ def redact(text: str) -> str:
     text = _IN_URL.sub(rf"\g<scheme>{HIDDEN}@", text)
     text = _NAMED.sub(rf"\g<name>{HIDDEN}", text)
     return _BEARER.sub(rf"\g<name>{HIDDEN}", text)
+
+
+def redact_settings(settings: object, path: str = "") -> Any:
+    """Return nested settings without secrets, for a receipt that strangers may read; numbers and
+    names stay as they are.
+    """
+    if isinstance(settings, Mapping):
+        return {
+            key: redact_settings(inner, f"{path}.{key}" if path else str(key))
+            for key, inner in settings.items()
+        }
+    if isinstance(settings, list | tuple):
+        return [redact_settings(inner, path) for inner in settings]
+    return redact_setting(path, settings) if isinstance(settings, str) else settings
+
+
+def redact_set(text: str) -> str:
+    """Return a `--set` text without secrets."""
+    path, equals, value = text.partition("=")
+    return f"{path}{equals}{redact_setting(path, value)}"
 
 
 def redact_setting(path: str, value: object) -> str:

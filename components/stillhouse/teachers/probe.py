@@ -1,0 +1,179 @@
+"""A look at a teacher on a few rows before the whole job is paid for, in money or in hours."""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from stillhouse.clock import Clock
+from stillhouse.data.dataset import Dataset
+from stillhouse.errors import SourceError, StillhouseError
+from stillhouse.teachers.ask import ask, naming
+from stillhouse.teachers.teacher import Oracle
+
+ROWS, PAID_ROWS = 256, 16  # val rows that are asked about; few where each costs money
+STEADY = 1e-3  # of a probability: other company in a batch moves a row's answer by rounding alone
+# Another order of the classes is told only where it would be right in most rows, and where there
+# are rows enough that no order of C classes fits by luck.
+RIGHT, ROWS_A_CLASS = 0.5, 5
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that will be asked.
+
+    Attributes:
+        rows: Answers in all, views included.
+        unpaid: Of those, rows that are still to be paid for.
+    """
+
+    rows: int
+    unpaid: int
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a look showed.
+
+    Attributes:
+        rows: Rows that were asked about.
+        labelled: How many of them have a label.
+        accuracy: Share of these that it answers right; None without labels.
+        commonest: Share of the commonest class among them: what a constant answer would reach.
+        seconds: The whole job takes about so long.
+        usd: And costs so much.
+        job: The whole job.
+    """
+
+    rows: int
+    labelled: int
+    accuracy: float | None
+    commonest: float
+    seconds: float
+    usd: float
+    job: Job
+
+    @property
+    def sentence(self) -> str:
+        """What a user is told before the job begins."""
+        right = (
+            "no labelled row to compare with"
+            if self.accuracy is None
+            else f"right on {self.accuracy:.1%} of {self.labelled} labelled val rows"
+        )
+        cost = f", ${self.usd:.2f} for {self.job.unpaid:,} of them" if self.usd else ""
+        doubt = (
+            f" That is no better than always saying the commonest class ({self.commonest:.1%}): "
+            "look at its preprocessing (mean, std, size) and at the order of its classes."
+            if self.accuracy is not None and self.accuracy <= self.commonest
+            else ""
+        )
+        return (
+            f"Teacher probed: {right}; {self.job.rows:,} answers take about "
+            f"{_time(self.seconds)}{cost}.{doubt}"
+        )
+
+
+def _time(seconds: float) -> str:
+    if seconds < 1:
+        return "a second"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def probe(oracle: Oracle, val: Dataset, job: Job, clock: Clock) -> Probe:
+    """Ask about a few val rows, and refuse a teacher that the whole job would be wasted on.
+
+    Args:
+        oracle: The teacher.
+        val: Rows that it has not learned from.
+        job: What will be asked of it.
+        clock: For the estimate.
+
+    Raises:
+        SourceError: It does not take such rows, answers another number of classes or something not
+            finite; it answers a row otherwise when asked again in other company; its classes stand
+            in another order than the data's; or it is another teacher than the one whose answers
+            are kept.
+        OverBudget: The whole job would cost more than is allowed.
+    """
+    oracle.require_money(job.unpaid)
+    count = PAID_ROWS if oracle.usd_per_row else ROWS
+    some = val.labelled if len(val.labelled) else val
+    some = some.take(torch.arange(min(count, len(some))))
+    began = clock.seconds()
+    answers = _answers(oracle, some)
+    seconds = (clock.seconds() - began) / max(len(some), 1)
+    oracle.require_same(some.inputs[:4], some.rows[:4])
+    if not oracle.usd_per_row:
+        _require_steady(oracle, some, answers)
+    known = (some.targets >= 0) & (some.schema.task == "classification")
+    told, targets = answers[known].argmax(dim=1), some.targets[known]
+    _require_order(told, targets, some.classes)
+    return Probe(
+        rows=len(some),
+        labelled=len(targets),
+        accuracy=float((told == targets).double().mean()) if len(targets) else None,
+        commonest=_commonest(targets),
+        seconds=seconds * job.rows,
+        usd=oracle.usd_per_row * job.unpaid,
+        job=job,
+    )
+
+
+def _answers(oracle: Oracle, some: Dataset) -> Tensor:
+    try:
+        return ask(oracle, some, where="teacher, probed on val")
+    except StillhouseError:
+        raise
+    except Exception as error:  # a user's teacher may raise whatever it likes
+        raise SourceError(
+            f"it cannot answer rows of shape {list(some.inputs.shape[1:])}: "
+            f"{type(error).__name__}: {error}",
+            where="teacher, probed on val",
+            fix="Bring a teacher of such rows, or rows of its size (the source's resize).",
+        ) from error
+
+
+def _require_steady(oracle: Oracle, some: Dataset, answers: Tensor) -> None:
+    """Ask again, backwards and without the first row: dropout, or batch norm that still looks at
+    the batch, answers otherwise now.
+    """
+    if len(some) < 2:
+        return
+    backwards = torch.arange(len(some) - 1, 0, -1)
+    again = ask(oracle, some.take(backwards), where="teacher, probed again")
+    moved = (again.softmax(dim=1) - answers[backwards].softmax(dim=1)).abs().amax(dim=1)
+    if (moved > STEADY).any():
+        rows = some.rows[backwards][moved > STEADY]
+        raise SourceError(
+            f"asked again beside other rows, it answers {naming(rows)} otherwise, by up to "
+            f"{float(moved.max()):.2g} of a probability.",
+            where="teacher",
+            fix="Export or store it in evaluation mode (model.eval()): dropout off, batch norm "
+            "fixed.",
+        )
+
+
+def _require_order(told: Tensor, targets: Tensor, classes: tuple[str, ...]) -> None:
+    count = len(classes)
+    if len(targets) < ROWS_A_CLASS * count:
+        return
+    table = torch.zeros(count, count, dtype=torch.int64)
+    table.index_put_((told, targets), torch.ones(len(targets), dtype=torch.int64), accumulate=True)
+    columns, meant = linear_sum_assignment(-table.numpy())
+    as_it_is, reordered = int(table.trace()), int(table.numpy()[columns, meant].sum())
+    total = len(targets)
+    if reordered < RIGHT * total or reordered < 2 * as_it_is:
+        return
+    names = [classes[at] for at in meant]
+    raise SourceError(
+        f"its classes seem to stand in another order: as it is it answers {as_it_is} of {total} "
+        f"labelled val rows right, reordered {reordered}.",
+        where="teacher",
+        fix=f"Name its classes by column; these would fit: classes: {names}.",
+    )
+
+
+def _commonest(targets: Tensor) -> float:
+    return float(torch.bincount(targets).max()) / len(targets) if len(targets) else 0.0
