@@ -78,6 +78,12 @@ def test_an_attack_has_its_card_and_its_test(name):
     assert list((ROOT / "tests" / "attacks").rglob(f"test_{name}.py"))
 
 
+@pytest.mark.parametrize("name", sorted(plugins.available("views")))
+def test_a_view_has_its_card_and_its_test(name):
+    assert (ROOT / "docs" / "views" / f"{name}.md").is_file()
+    assert (ROOT / "tests" / "data" / "views" / f"test_{name}.py").is_file()
+
+
 def test_no_file_is_longer_than_four_hundred_lines():
     long = [
         str(p.relative_to(ROOT))

@@ -35,6 +35,7 @@ POINTS: dict[str, tuple[str, str]] = {
     "architectures": ("stillhouse.architectures", "Architecture"),
     "attacks": ("stillhouse.attacks", "Attack"),
     "sources": ("stillhouse.data.sources", "Source"),
+    "views": ("stillhouse.data.views", "View"),
     "teachers": ("stillhouse.teachers", "Teacher"),
     "selectors": ("stillhouse.distillation.selectors", "Selector"),
     "rules": ("stillhouse.gating.rules", "Rule"),

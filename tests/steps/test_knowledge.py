@@ -7,10 +7,11 @@ import torch
 
 from stillhouse.data import prepared
 from stillhouse.environment import place
-from stillhouse.errors import Corrupt, SettingsError, UsageError
+from stillhouse.errors import Corrupt, UsageError
 from stillhouse.knowledge.store import reopen
 from stillhouse.pipeline.body import run_body
 from stillhouse.steps import knowledge, prepare, teacher
+from stillhouse.steps.arm import Material, train
 from stillhouse.steps.step import Step
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.recall import recall
@@ -71,6 +72,22 @@ def test_the_store_holds_the_teacher_s_answers_to_the_rows_that_the_student_sees
     }
 
 
+def test_the_student_learns_from_every_view_and_from_the_answer_to_it(tmp_path: Path) -> None:
+    seen = {**PARAMS, "knowledge": {"views": 3, "augment": [{"name": "shift"}]}}
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=seen)
+    assert files.read_json("knowledge/metrics.json")["knowledge/rows"] == 240
+    material = Material.read(files)
+    assert (len(material.picked), len(material.seen), len(material.answers)) == (80, 240, 240)
+    said = ask(recall(files, material.seen.schema), material.seen)
+    torch.testing.assert_close(
+        material.answers, said - said.amax(dim=1, keepdim=True), rtol=2e-3, atol=2e-3
+    )
+    section = {"student": {"name": "mlp", "width": 8}, "epochs": 4, "batch": 20}
+    for arm in ("student", "none", "hard", "shuffled"):
+        fitted = train(arm, section, seed=0, material=material)
+        assert fitted.steps == 4 * 80 // 20  # the budget is that of the rows, not of the views
+
+
 def test_answers_of_a_teacher_that_was_trained_again_are_stale(tmp_path: Path) -> None:
     files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step)
     run(
@@ -106,14 +123,17 @@ def test_a_teacher_whose_files_changed_is_not_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"views": 2}, r"knowledge\.views: 2 views .* no augmentation"),
+        ({"augment": [{"name": "shift"}]}, "with one view, the row itself, nothing is changed"),
+        ({"views": 2, "augment": [{"name": "shiftt"}]}, "Did you mean 'shift'"),
+        ({"views": 2, "augment": [{"name": "shift", "pixels": 0}]}, r"augment\.0\.pixels"),
         ({"views": 0}, r"knowledge\.views"),
         ({"view": 1}, "unknown setting 'view'. Did you mean 'views'"),
         ({"views": {"int": [1, 2]}}, "only under distill"),
     ],
 )
 def test_a_section_that_does_not_fit_is_refused_at_load(section: dict[str, Any], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(UsageError, match=said):
         knowledge.check({"knowledge": section})
     knowledge.check({"knowledge": {"views": 1}})
+    knowledge.check({"knowledge": {"views": 2, "augment": [{"name": "shift"}], "seed": 3}})
     knowledge.check({})

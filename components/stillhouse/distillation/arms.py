@@ -74,6 +74,7 @@ def objective(
     where: str = "distill",
     *,
     pair: Pair | None = None,
+    views: int = 1,
 ) -> Objective:
     """Return an arm's loss.
 
@@ -89,6 +90,7 @@ def objective(
             teacher ignore them.
         where: The section's path, for messages.
         pair: Both models and the rows, for methods that look at features.
+        views: Augmented views of each row, one after another in `answers`.
 
     Raises:
         SettingsError: A setting does not fit.
@@ -106,8 +108,17 @@ def objective(
         supervised=settings.supervised,
         answers=answers,
         pair=pair,
-        order=swapped(answers, _generator()) if arm == "shuffled" and answers is not None else None,
+        order=_swapped(answers, views) if arm == "shuffled" and answers is not None else None,
     )
+
+
+def _swapped(answers: Tensor, views: int) -> Tensor:
+    """Swap rows by their first view and keep to it in the others: a row must not be given what the
+    teacher said of another look at itself.
+    """
+    count = len(answers) // views
+    order = swapped(answers[:count], _generator())
+    return torch.cat([view * count + order for view in range(views)])
 
 
 def _generator() -> torch.Generator:

@@ -7,15 +7,16 @@ views), each named by its hash, and are not asked again.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.view import Views
+from stillhouse.errors import UsageError
 from stillhouse.failpoints import failpoint
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.teacher import Oracle
@@ -26,6 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 SHARD_ROWS = 8192
 SENTINELS = 8
+PLAIN = Views(1, (), 0)
 LOWEST = -60_000.0  # fp16 ends at −65,504; a probability that small is 0
 
 
@@ -60,6 +62,7 @@ class Question:
         views: Augmented views a row; 1 is the row itself.
         count: N.
         shard_rows: Rows a shard.
+        augmentation: How further views are made, with their seed; None where there are none.
     """
 
     teacher: str
@@ -69,15 +72,20 @@ class Question:
     views: int
     count: int
     shard_rows: int
+    augmentation: Mapping[str, Any] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON's form of it."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     @property
     def address(self) -> str:
         """The sha256 of the question."""
-        return hashlib.sha256(dump_json({"format": FORMAT, **asdict(self)})).hexdigest()
+        return hashlib.sha256(dump_json({"format": FORMAT, **self.as_dict()})).hexdigest()
 
 
 def question(
-    dataset: Dataset, *, teacher: str, views: int = 1, shard_rows: int = SHARD_ROWS
+    dataset: Dataset, *, teacher: str, views: Views = PLAIN, shard_rows: int = SHARD_ROWS
 ) -> Question:
     """Return what is asked about these rows."""
     return Question(
@@ -85,9 +93,10 @@ def question(
         dataset.fingerprint(),
         rows_digest(dataset.rows),
         dataset.classes,
-        views,
+        views.count,
         len(dataset),
         shard_rows,
+        None if views.count == 1 else views.as_dict(),
     )
 
 
@@ -121,7 +130,7 @@ def build(
     teacher: str,
     work: Path,
     write: Callable[[str, bytes], None],
-    views: int = 1,
+    views: Views = PLAIN,
     shard_rows: int = SHARD_ROWS,
     progress: Callable[[int, int, str], None] = silent,
 ) -> dict[str, Any]:
@@ -133,7 +142,7 @@ def build(
         teacher: Its fingerprint.
         work: A folder that survives a kill; finished shards wait there.
         write: Writes a file of the store by name, atomically; the manifest comes last.
-        views: Only 1 so far: the rows themselves.
+        views: How many looks at each row, and which.
         shard_rows: Rows a shard.
         progress: Called with (rows done, all rows, a note).
 
@@ -142,26 +151,28 @@ def build(
 
     Raises:
         SourceError: An answer is missing or not a finite number; the rows are named.
+        UsageError: It is asked about views, and answers by row number alone.
         OSError: The disk is full or broken.
     """
+    _require_eyes(oracle, views)
     asked = question(dataset, teacher=teacher, views=views, shard_rows=shard_rows)
     place = work / asked.address[:32]
-    shards, sentinels = [], []
-    wanted = sentinel_places(len(dataset))
-    for index, start in enumerate(range(0, len(dataset), shard_rows)):
-        part = dataset.take(torch.arange(start, min(start + shard_rows, len(dataset))))
-        data = _finished(place, index) or _ask_shard(oracle, part, place, index)
-        shards.append(
-            Shard(f"view0-{index:05d}.safetensors", 0, start, len(part), sha256_bytes(data))
-        )
-        write(shards[-1].file, data)
-        sentinels += _sentinels(
-            data, [at - start for at in wanted if start <= at < start + len(part)], start
-        )
-        progress(start + len(part), len(dataset), "asking the teacher")
+    shards, sentinels, total = [], [], views.count * len(dataset)
+    for view in range(views.count):
+        wanted = places_of(view, len(dataset), shard_rows)
+        for index, start in enumerate(range(0, len(dataset), shard_rows)):
+            name = _name(view, index)
+            part = views.look(dataset, view, start, start + shard_rows)
+            data = _finished(place, name) or _ask_shard(oracle, part, place, name)
+            file = f"view{view}-{index:05d}.safetensors"
+            shards.append(Shard(file, view, start, len(part), sha256_bytes(data)))
+            write(file, data)
+            inside = [at - start for at in wanted if start <= at < start + len(part)]
+            sentinels += _sentinels(data, inside, start, view)
+            progress(view * len(dataset) + start + len(part), total, "asking the teacher")
     manifest = {
         "format": FORMAT,
-        **asdict(asked),
+        **asked.as_dict(),
         "classes": list(asked.classes),
         "shards": [asdict(shard) for shard in shards],
         "sentinels": sentinels,
@@ -172,9 +183,31 @@ def build(
     return manifest
 
 
-def _finished(place: Path, index: int) -> bytes | None:
+def _require_eyes(oracle: Oracle, views: Views) -> None:
+    if views.count > 1 and oracle.by_row:
+        raise UsageError(
+            "the teacher answers by a row's number and cannot say what a changed view of it is.",
+            where="knowledge.views",
+            fix="Set views: 1, or bring the model itself (onnx, checkpoint, endpoint).",
+        )
+
+
+def places_of(view: int, count: int, shard_rows: int) -> list[int]:
+    """Return the positions of a view's sentinel rows; of changed views two, in the first shard, so
+    that opening a store draws few rows again.
+    """
+    if view == 0:
+        return sentinel_places(count)
+    return sorted({0, min(count, shard_rows) - 1}) if count else []
+
+
+def _name(view: int, index: int) -> str:
+    return f"{index:05d}" if view == 0 else f"v{view}-{index:05d}"
+
+
+def _finished(place: Path, name: str) -> bytes | None:
     """Return a shard that was finished before a kill, if its bytes are still those of its name."""
-    for path in sorted(place.glob(f"{index:05d}.*.safetensors")):
+    for path in sorted(place.glob(f"{name}.*.safetensors")):
         data = path.read_bytes()
         if sha256_bytes(data) == path.name.split(".")[1]:
             return data
@@ -182,7 +215,7 @@ def _finished(place: Path, index: int) -> bytes | None:
     return None
 
 
-def _ask_shard(oracle: Oracle, part: Dataset, place: Path, index: int) -> bytes:
+def _ask_shard(oracle: Oracle, part: Dataset, place: Path, name: str) -> bytes:
     data = dump_tensors(
         {
             "logits": shifted(ask(oracle, part, where="knowledge, the teacher on train")),
@@ -190,15 +223,16 @@ def _ask_shard(oracle: Oracle, part: Dataset, place: Path, index: int) -> bytes:
         }
     )
     failpoint("knowledge.before_shard")
-    write_atomic(place / f"{index:05d}.{sha256_bytes(data)}.safetensors", data)
+    write_atomic(place / f"{name}.{sha256_bytes(data)}.safetensors", data)
     failpoint("knowledge.after_shard")
     return data
 
 
-def _sentinels(data: bytes, places: list[int], start: int) -> list[dict[str, Any]]:
+def _sentinels(data: bytes, places: list[int], start: int, view: int) -> list[dict[str, Any]]:
     held = parse_tensors(data, where="knowledge")
     return [
         {
+            **({"view": view} if view else {}),
             "at": start + at,
             "row": int(held["rows"][at]),
             "answer": held["logits"][at].float().tolist(),

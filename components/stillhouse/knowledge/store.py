@@ -1,6 +1,7 @@
 """Stored answers, opened only if they are whole and still what this teacher says of these rows."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.view import Views
 from stillhouse.errors import Corrupt, UsageError
-from stillhouse.knowledge.build import FORMAT, MANIFEST, Shard, rows_digest, shifted
+from stillhouse.knowledge.build import FORMAT, MANIFEST, PLAIN, Shard, rows_digest, shifted
 from stillhouse.teachers.ask import ask, naming
 from stillhouse.teachers.recall import recall
 from stillhouse.teachers.teacher import Oracle
@@ -107,6 +109,18 @@ class Knowledge:
             )
         return torch.cat(parts)
 
+    @property
+    def views(self) -> Views:
+        """Which looks at the rows the answers are about."""
+        held = self.manifest.get("augmentation")
+        return PLAIN if held is None else Views.from_dict(held)
+
+    def every(self) -> Tensor:
+        """Return the answers to all views, one after another [V × N, C], as `Views.all` has the
+        rows. Errors as `logits`.
+        """
+        return torch.cat([self.logits(view) for view in range(self.views.count)])
+
     def _shard(self, shard: Shard) -> dict[str, Tensor]:
         path = self.folder / shard.file
         data = path.read_bytes() if path.is_file() else b""
@@ -140,18 +154,26 @@ class Knowledge:
         if not sentinels:
             return
         held = torch.tensor([s["answer"] for s in sentinels])
-        now = shifted(
-            ask(
-                oracle,
-                dataset.take(torch.tensor([s["at"] for s in sentinels])),
-                where="knowledge, sentinels",
-            )
-        ).float()
+        rows = torch.tensor([s["row"] for s in sentinels])
+        parts = [
+            shifted(ask(oracle, part, where="knowledge, sentinels"))
+            for part in self._sentinel_rows(dataset)
+        ]
+        now = torch.cat(parts).float()
         if not _close(now, held):
             raise _stale(
                 self.folder,
-                _how_answers_differ(now, held, torch.tensor([s["row"] for s in sentinels])),
+                _how_answers_differ(now, held, rows),
             )
+
+    def _sentinel_rows(self, dataset: Dataset) -> Iterator[Dataset]:
+        """Yield each view's sentinel rows; changed views are drawn again from their seed."""
+        for view in range(self.views.count):
+            places = [s["at"] for s in self.manifest["sentinels"] if s.get("view", 0) == view]
+            if view == 0:
+                yield dataset.take(torch.tensor(places))
+            elif places:
+                yield self.views.look(dataset, view, 0, max(places) + 1).take(torch.tensor(places))
 
 
 def reopen(files: StepFiles, dataset: Dataset) -> Knowledge:

@@ -17,6 +17,7 @@ Built = dict[str, tuple[str, ...]]
 _TEACHER: Built = {"teachers": ("teacher",), "architectures": ("teacher",)}
 # A method may ask the teacher live, so that the arms depend on its code too.
 _ARMS: Built = {
+    "views": ("knowledge",),
     "teachers": ("teacher",),
     "architectures": ("distill", "teacher"),
     "methods": ("distill",),
@@ -26,7 +27,7 @@ BUILDS: dict[str, Built] = {
     "prepare": {"sources": ("prepare",)},
     "validate": {},
     "teacher": _TEACHER,
-    "knowledge": _TEACHER,
+    "knowledge": {**_TEACHER, "views": ("knowledge",)},
     "tune": _ARMS,
     "distill": _ARMS,
     "export": {"exporters": ("export",), "architectures": ("distill",)},

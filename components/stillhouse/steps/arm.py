@@ -50,15 +50,22 @@ class Material:
     Attributes:
         picked: The N train rows that arms may see, labelled or not.
         val: For choosing; only its labelled rows count.
-        answers: The teacher's logits for `picked`, [N, C].
+        answers: The teacher's logits for `seen`, [V × N, C].
         teacher: The teacher itself, if it is a torch model: methods that look at features ask it in
             every batch.
+        views: All views of `picked`, one after another, V × N rows; None where there is one.
     """
 
     picked: Dataset
     val: Dataset
     answers: Tensor
     teacher: nn.Module | None = None
+    views: Dataset | None = None
+
+    @property
+    def seen(self) -> Dataset:
+        """What is trained on: every view of the picked rows."""
+        return self.picked if self.views is None else self.views
 
     @property
     def gives(self) -> frozenset[str]:
@@ -84,11 +91,13 @@ class Material:
                 fix="Raise prepare.split.val.",
             )
         oracle = recall(files, picked.schema)
+        knowledge = reopen(files, picked)
         return cls(
             picked,
             val,
-            reopen(files, picked).logits(),
+            knowledge.every(),
             oracle.module if "features" in oracle.gives else None,
+            knowledge.views.all(picked) if knowledge.views.count > 1 else None,
         )
 
 
@@ -104,7 +113,8 @@ def train(
     """Train an arm once.
 
     `none` and `smooth` see the labelled rows only, and nothing of the others, not even their mean;
-    they go through them more often, until the steps are equal.
+    they go through them more often, until the steps are equal. Of augmented views they see those
+    in which a label still holds.
 
     Args:
         arm: `student` or a control.
@@ -120,11 +130,12 @@ def train(
             gives, or a model has no such tap.
         TrainingFailed: The loss is not a number; the rows are named.
     """
-    own, rows = section_of(arm, section), rows_of(arm, material.picked)
+    own, rows = section_of(arm, section), rows_of(arm, material.seen)
+    plain = rows_of(arm, material.picked)
     model = build_classifier(
         read(own).student,
         rows.schema,
-        Normalize.fit(rows.inputs, rows.schema),
+        Normalize.fit(plain.inputs, plain.schema),
         seed,
         "distill.student",
     )
@@ -135,6 +146,7 @@ def train(
             own,
             None if arm in LABELS_ONLY else material.answers,
             pair=Pair(model, material.teacher, rows.inputs),
+            views=len(material.seen) // len(material.picked),
         )
     return fit(
         model,

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillhouse import config
-from stillhouse.config import Count
+from stillhouse.config import Count, Natural, Spec
 from stillhouse.data import prepared
+from stillhouse.data.view import Views
 from stillhouse.errors import SettingsError
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.store import FOLDER, Knowledge
@@ -27,22 +28,30 @@ class Settings:
     """The section `knowledge`.
 
     Attributes:
-        views: Augmented views of a row; 1, the row itself, is all there is without augmentation.
+        views: Looks at each row: 1 is the row itself, every further one a changed row that the
+            teacher is asked about too; the student learns from all of them.
+        augment: The changes, in order, each a view plugin: `[{name: shift, pixels: 2}, {name:
+            flip}]`; empty: what is usual for the kind of rows.
+        seed: Of the changes.
     """
 
     views: Count = 1
+    augment: tuple[Spec, ...] = ()
+    seed: Natural = 0
 
 
 def check(params: Mapping[str, Any]) -> None:
     """Check the section."""
     config.refuse_spaces(params.get("knowledge"), "knowledge")
     settings = config.build(Settings, params.get("knowledge"), where="knowledge")
-    if settings.views != 1:
+    if settings.views == 1 and settings.augment:
         raise SettingsError(
-            f"{settings.views} views of a row would all be the same: there is no augmentation.",
-            where="knowledge.views",
-            fix="Set views: 1.",
+            "with one view, the row itself, nothing is changed.",
+            where="knowledge.augment",
+            fix="Set views: 2 or more.",
         )
+    for at, spec in enumerate(settings.augment):
+        config.check_spec("views", spec, where=f"knowledge.augment.{at}")
 
 
 def run(job: Job) -> Metrics:
@@ -50,15 +59,17 @@ def run(job: Job) -> Metrics:
     `knowledge/knowledge.json`.
 
     Returns:
-        `knowledge/rows` (count) and `knowledge/bytes`.
+        `knowledge/rows` (answers, all views) and `knowledge/bytes`.
 
     Raises:
         SourceError: The teacher has no finite answer for a row; the row is named.
+        UsageError: A view does not go with such rows, or the teacher answers by row number alone.
         Corrupt: The teacher's files are not those that were stored.
     """
     check(job.params)
     settings = job.settings(Settings, "knowledge")
     rows = prepared.picked(job.files)
+    views = Views.of(settings.views, settings.augment, settings.seed, rows.schema.kind)
     oracle = recall(job.files, rows.schema)
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
     sizes: list[int] = []
@@ -73,18 +84,18 @@ def run(job: Job) -> Metrics:
         teacher=teacher,
         work=job.files.scratch,
         write=write,
-        views=settings.views,
+        views=views,
         progress=job.progress,
     )
     Knowledge.open(job.files.path(FOLDER), rows, oracle, teacher=teacher)
     about = {
         "fingerprint": sha256_bytes(dump_json(manifest)),
         "rows": len(rows),
-        "views": settings.views,
+        "views": views.count,
         "bytes": sum(sizes),
     }
     job.files.write_json("knowledge/knowledge.json", about)
-    return {"knowledge/rows": float(len(rows)), "knowledge/bytes": float(sum(sizes))}
+    return {"knowledge/rows": float(len(rows) * views.count), "knowledge/bytes": float(sum(sizes))}
 
 
 step = Step(
