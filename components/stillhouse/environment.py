@@ -6,7 +6,9 @@ pickles, phones home or retries for minutes is switched off. A value that the us
 """
 
 import os
+import pwd
 import resource
+import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -166,6 +168,24 @@ def secret(name: str) -> SecretStr | None:
     """
     found = os.environ.get(name, "")
     return SecretStr(found) if found else None
+
+
+def who() -> str:
+    """Return who asks, as `name@host`: MLflow's user name where one is set, else the account's.
+
+    It is what this process says of itself, told to people and never believed.
+    """
+    try:
+        account = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's user has a number only
+        account = str(os.getuid())
+    return f"{os.environ.get('MLFLOW_TRACKING_USERNAME') or account}@{socket.gethostname()}"
+
+
+def first(name: str, *places: Path) -> str:
+    """Return a variable that lists folders, such as PATH, with these put first."""
+    found = os.environ.get(name, "")
+    return os.pathsep.join([*map(str, places), *([found] if found else [])])
 
 
 def child(root: Path, **extra: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from stillhouse_flows import past
 from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
@@ -262,6 +263,9 @@ def doctor(json_only: Json = False) -> None:
         return 0 if all(check["ok"] for check in checks) else 1
 
     work(json_only, body)
+
+
+app.add_typer(past.app)
 
 
 @app.command()

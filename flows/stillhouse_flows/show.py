@@ -6,7 +6,7 @@ Nothing else prints.
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ from rich.text import Text
 if TYPE_CHECKING:
     from stillhouse.pipeline import Result
     from stillhouse.pipeline.publish import Published
+    from stillhouse.pipeline.reproduce import Reproduction
+    from stillhouse.receipt.same import Difference
+    from stillhouse.release.drill import Drill
 
 WIDTH = 80
 SPACES = "\u00a0\u2009\u202f"  # typographic spaces are no control characters
@@ -200,3 +203,81 @@ def checks(found: list[dict[str, Any]]) -> None:
         console.print(f"{mark} {check['name']:<18} {escape(plain(check['detail']))}")
         if not check["ok"]:
             console.print(f"  {'':<18} {escape(plain(check['fix']))}")
+
+
+def history(found: Mapping[str, Any]) -> None:
+    """Show who was champion when, the present one last, and the gate's words under each."""
+    console = _out()
+    if not found["champions"]:
+        console.print("No version was champion yet: `stillhouse run` makes one.")
+    for reign in found["champions"]:
+        until = reign["until"] or "today"
+        console.print(
+            Text(f"version {reign['version']}", style="bold")
+            + Text(f"  {_day(reign['since'])} to {_day(until)}   {_came(reign)}")
+        )
+        if reign["why"]:
+            console.print(Text(plain(reign["why"]), style="dim"))
+    if found["without_effect"]:
+        console.print(Text(f"{found['without_effect']} entries without effect", style="dim"))
+    for problem in found["problems"]:
+        console.print(Text(f"✕ {plain(problem)}", style="red"))
+
+
+def _day(moment: str) -> str:
+    return moment[:16].replace("T", " ")
+
+
+def _came(reign: Mapping[str, Any]) -> str:
+    """Say how a champion came to be one, in a few words."""
+    how = {"promote": "promoted", "rollback": "brought back by a rollback", "adopt": "adopted"}
+    over = f" over version {reign['replaces']}" if reign["replaces"] else ""
+    by = f" by {plain(reign['by'], 40)}" if reign["by"] else ""
+    return f"{how[reign['kind']]}{over}{by}"
+
+
+def drilled(found: "Drill") -> None:
+    """Show that a rollback would work."""
+    _out().print(
+        Text(
+            f"Version {found.previous} can come back: {found.files} files whole, loaded in a fresh "
+            f"process, its answer off by {found.max_error:.2g}, {found.seconds:.1f} s in all. "
+            f"Nothing was changed. To do it: stillhouse rollback --from {found.head}"
+        )
+    )
+
+
+def reproduced(found: "Reproduction") -> None:
+    """Show whether a version could be made again, and what differs."""
+    console = _out()
+    console.print(
+        Text(
+            f"Version {found.version} was made again from commit {found.commit[:12]}: "
+            f"{'the same student' if found.fingerprint == found.again else 'another student'}, "
+            f"{found.compared.values - len(found.compared.differences)} of "
+            f"{found.compared.values} values equal, {found.seconds:.0f} s."
+        )
+    )
+    if not found.committed:
+        console.print("It was first made with changes that were not committed.")
+    _differences("differs", found.compared.differences)
+    _differences("not what it was", found.compared.causes)
+    if found.folder:
+        console.print(Text(f"the copy  {plain(found.folder)}"), soft_wrap=True)
+
+
+def _differences(title: str, found: "Sequence[Difference]", most: int = 12) -> None:
+    if not found:
+        return
+    table = Table(box=None, header_style="dim")
+    for name in (title, "then", "now"):
+        table.add_column(name)
+    for difference in found[:most]:
+        table.add_row(
+            escape(plain(difference.name, 44)),
+            escape(plain(difference.then, 15)),
+            escape(plain(difference.now, 15)),
+        )
+    _out().print(table)
+    if len(found) > most:
+        _out().print(f"and {len(found) - most} more (--json lists them)")

@@ -74,7 +74,12 @@ def student(
         "receipt.html": b"<p>receipt</p>",
         "card.md": b"# card\n",
         "verdict.json": dump_json(
-            {"verdict": "promote", "seed": seed, "champion": json.loads(champion)}
+            {
+                "verdict": "promote",
+                "seed": seed,
+                "champion": json.loads(champion),
+                "why": f"student {seed} passed every rule",
+            }
         ),
         "champion.json": champion,
     }

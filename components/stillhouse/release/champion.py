@@ -87,6 +87,20 @@ def champion_model(registry: Registry) -> Champion:
     )
 
 
+def judged_against(registry: Registry, version: int) -> tuple[bytes, bytes]:
+    """Return what a version's own gate compared it with: the bytes of champion.json and
+    champion.onnx as they were then.
+
+    Raises:
+        Missing: There is no such version.
+        Corrupt: The store has other bytes than were registered.
+    """
+    found = registry.version(version)
+    storage = registry.storage(version).rstrip("/")
+    told = _fetch(registry).by_hash(f"{storage}/evidence/{found.over}", found.over)
+    return told, _onnx_of(registry, registry.state(), told)
+
+
 def stored_file(registry: Registry, version: int, name: str) -> bytes:
     """Return a file of a registered version, such as `receipt.json`, checked by its manifest.
 

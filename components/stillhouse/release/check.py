@@ -38,6 +38,19 @@ class Blessing:
     max_error: float
 
 
+@dataclass(frozen=True)
+class Replay:
+    """That stored files are whole, load, and answer as they did.
+
+    Attributes:
+        files: How many were read from the store and checked by hash.
+        max_error: The largest difference from the recorded logits.
+    """
+
+    files: int
+    max_error: float
+
+
 def bless(registry: Registry, version: int) -> Blessing:
     """Check a version, and note on it that it held; one that held before is not asked again.
 
@@ -77,9 +90,28 @@ def examine(registry: Registry, workspace: Workspace, number: int) -> Blessing:
             fix="Register a student by `stillhouse run`.",
         )
     fetch, storage = Fetch(registry, workspace), registry.storage(number).rstrip("/")
-    entries = fetch.verify(storage, version.manifest, version.fingerprint)
+    found = replay(fetch, storage, version.manifest, version.fingerprint, where=where)
+    return Blessing(number, version.fingerprint, version.manifest, found.max_error)
+
+
+def replay(fetch: Fetch, storage: str, bound: str, fingerprint: str, *, where: str) -> Replay:
+    """Read every file of a version from the store, check it, and see the model answer its input
+    example in a fresh process.
+
+    Args:
+        fetch: Reads the store.
+        storage: The URI of the version's files.
+        bound: The manifest's sha256, from the version or from a ledger entry.
+        fingerprint: Of the clock-free files.
+        where: The version in words, for messages.
+
+    Raises:
+        Corrupt: Anything differs.
+    """
+    workspace = fetch.workspace
+    entries = fetch.verify(storage, bound, fingerprint)
     for name in (artifact.MODEL, artifact.ANSWER):
-        fetch.file(storage, version.manifest, name)  # into the cache, by hash
+        fetch.file(storage, bound, name)  # into the cache, by hash
     model, answer = (
         workspace.root / CACHE / entries[name] for name in (artifact.MODEL, artifact.ANSWER)
     )
@@ -91,7 +123,7 @@ def examine(registry: Registry, workspace: Workspace, number: int) -> Blessing:
             where=where,
             fix="Do not promote it; export it again.",
         )
-    return Blessing(number, version.fingerprint, version.manifest, error)
+    return Replay(len(entries) + 1, error)
 
 
 def _ask(model: Path, answer: Path, where: str) -> float:

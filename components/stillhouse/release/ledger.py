@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import Corrupt, StillhouseError
 
 Kind = Literal["promote", "rollback", "adopt"]
 SUFFIX = "--ledger"
@@ -247,6 +247,21 @@ def _take(state: State, new: Effective) -> State:
         quarantined=frozenset(quarantined),
         chain=next_chain(state.chain, new.entry.number, new.entry.source, new.entry.run_link),
     )
+
+
+def refuse_holes(state: State) -> None:
+    """Refuse to act on a ledger that entries were deleted from.
+
+    Raises:
+        Corrupt: A number is missing.
+    """
+    if state.holes:
+        numbers = ", ".join(map(str, state.holes[:5]))
+        raise Corrupt(
+            f"ledger entries were deleted: {numbers}.",
+            where=state.model + SUFFIX,
+            fix="Restore MLflow's database; nothing is promoted until then.",
+        )
 
 
 def as_of(entries: Iterable[Entry], model: str, head: int) -> State:

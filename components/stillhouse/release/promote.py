@@ -5,13 +5,14 @@ at, then the aliases.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from stillhouse import environment
 from stillhouse.clock import SYSTEM, Clock
-from stillhouse.errors import Corrupt, Refused, ServerUnreachable, StaleHead, UsageError
+from stillhouse.errors import Refused, ServerUnreachable, StaleHead, UsageError
 from stillhouse.release import ledger
 from stillhouse.release.aliases import materialise
 from stillhouse.release.fetch import fingerprint_of
 from stillhouse.release.ledger import Append, Done, Entry, Intent, Kind, ReadAgain, Stale
-from stillhouse.release.registry import EVIDENCE, MANIFEST, OVER, Registry, Version
+from stillhouse.release.registry import BY, EVIDENCE, MANIFEST, OVER, Registry, Version
 from stillhouse.tracking.client import Missing
 
 PAUSE = 0.2  # seconds, doubled up to LONGEST
@@ -154,7 +155,7 @@ def _commit(
         try:
             entries = registry.entries()
             state, intent = ledger.fold(entries, registry.model), intend(entries)
-            _refuse_holes(state)
+            ledger.refuse_holes(state)
             move = ReadAgain() if intent is None else ledger.decide(state, intent)
             if isinstance(move, Done) and intent is not None:
                 materialise(registry, clock)
@@ -183,22 +184,13 @@ def _commit(
 
 def _for_people(intent: Intent, tags: Mapping[str, str]) -> dict[str, str]:
     return {
+        BY: environment.who(),
         **tags,
         "stillhouse.kind": intent.kind,
         EVIDENCE: intent.evidence,
         OVER: intent.over,
         MANIFEST: intent.manifest,
     }
-
-
-def _refuse_holes(state: ledger.State) -> None:
-    if state.holes:
-        numbers = ", ".join(map(str, state.holes[:5]))
-        raise Corrupt(
-            f"ledger entries were deleted: {numbers}.",
-            where=state.model + ledger.SUFFIX,
-            fix="Restore MLflow's database; nothing is promoted until then.",
-        )
 
 
 def _stale(model: str, found: Stale, parent: int) -> StaleHead:

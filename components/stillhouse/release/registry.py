@@ -27,6 +27,7 @@ FINGERPRINT, MANIFEST, EVIDENCE, OVER = (
     "stillhouse.evidence",
     "stillhouse.over",
 )
+BY, WHY = "stillhouse.by", "stillhouse.why"  # of ledger entries, for people
 MODEL_ID, DUPLICATE, BLESSED = (
     "stillhouse.model_id",
     "stillhouse.duplicate-of",
