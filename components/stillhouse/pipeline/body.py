@@ -1,11 +1,11 @@
 """Run one step's body and put its files into place: all of them, or none."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from stillhouse.environment import Place
 from stillhouse.failpoints import failpoint
-from stillhouse.steps.step import Job, Progress, Step
+from stillhouse.steps.step import Job, Progress, Step, untold
 from stillhouse.workspace import StepFiles, Workspace, dump_json, sync_folder
 
 # How libraries that know no MemoryError say it: torch, onnxruntime, C++, the kernel.
@@ -13,7 +13,13 @@ NO_MEMORY = ("can't allocate memory", "allocate memory", "bad_alloc", "can't sta
 
 
 def run_body(
-    step: Step, workspace: Workspace, *, params: dict[str, object], place: Place, progress: Progress
+    step: Step,
+    workspace: Workspace,
+    *,
+    params: dict[str, object],
+    place: Place,
+    progress: Progress,
+    told: Callable[[str], None] = untold,
 ) -> None:
     """Run a step; its files appear under artifacts/<step>/ only after its body has returned.
 
@@ -23,6 +29,7 @@ def run_body(
         params: The resolved settings.
         place: Threads and servers.
         progress: Shown while it works.
+        told: Receives sentences that a user should read before long work begins.
 
     Raises:
         StillhouseError: Whatever the body refuses; the old files are still there.
@@ -33,7 +40,7 @@ def run_body(
     torch.set_num_threads(place.threads)
     files = StepFiles(workspace, step.name)
     workspace.remove(f".stillhouse/new/{step.name}")
-    job = Job(files, params, place, workspace.clock, progress)
+    job = Job(files, params, place, workspace.clock, progress, told=told)
     began = workspace.clock.seconds()
     with _short_of_memory():
         metrics = step.run(job)

@@ -230,6 +230,7 @@ class Project:
                     params=self.params,
                     place=self.place,
                     progress=self.progress,
+                    told=self.told,
                 )
             self.stages.record(name)
             state = "ran"
@@ -247,7 +248,14 @@ class Project:
         step = self.steps[name]
         lockfile.verify_code(self.workspace, step, self.params)
         lockfile.verify_inputs(self.workspace, step, self.params)
-        run_body(step, self.workspace, params=self.params, place=self.place, progress=self.progress)
+        run_body(
+            step,
+            self.workspace,
+            params=self.params,
+            place=self.place,
+            progress=self.progress,
+            told=self.told,
+        )
 
     # --- what the results say --------------------------------------------------------------------
 
