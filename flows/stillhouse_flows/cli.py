@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse_flows import past
+from stillhouse_flows import cli_init, past
 from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
@@ -15,9 +15,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Start with: stillhouse run. Settings live in params.yaml; --set changes them for one "
-    "run.",
+    epilog="Start with: stillhouse init --data FILE, then stillhouse run. Settings live in "
+    "params.yaml; --set changes them for one run.",
 )
+app.command()(cli_init.init)
 
 
 @app.command()
@@ -36,6 +37,9 @@ def run(sets: Sets = None, json_only: Json = False) -> None:
         return run_project(root(), sets or [], json_only=json_only)
 
     work(json_only, body)
+
+
+app.add_typer(cli_init.data, name="data")
 
 
 @app.command()

@@ -1,0 +1,264 @@
+"""What to write into params.yaml for data of this size: nets, epochs, and bounds that the data can
+decide.
+"""
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stillhouse import config
+from stillhouse.architectures.build import build_classifier, parameters
+from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.splits import Split
+from stillhouse.errors import DataError
+from stillhouse.models.macs import macs
+from stillhouse.models.normalize import Normalize
+from stillhouse.steps.prepare import Prepared, divide
+from stillhouse_flows.intake.baseline import SIGNAL, Baseline, measure
+from stillhouse_flows.intake.hints import By, Guess
+
+# What one thread of a laptop does in small nets, narrow and wider; it only decides how many epochs
+# are written down.
+NARROW, WIDE, WIDE_MACS = 6e9, 15e9, 1_000_000
+STEP_SECONDS = 1.2e-3  # of an optimiser step, however small the net
+TEACHER_SECONDS, STUDENT_SECONDS = 60.0, 90.0
+SEEDS = 3
+SEARCHED = 5000  # train rows up to which the learning rate is searched too
+EXAMINED = 1000  # test rows that attacks and corruptions look at
+SEEDS_TRIED = 50
+
+
+@dataclass(frozen=True)
+class Net:
+    """An architecture and its size on these rows.
+
+    Attributes:
+        spec: `{name: …}`.
+        parameters: Weights.
+        macs: Multiply-accumulates a row.
+    """
+
+    spec: dict[str, Any]
+    parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings that fit the data.
+
+    Attributes:
+        split: The section's `split`.
+        rows: train, val and test rows under it.
+        teacher: The section's spec, without the gate.
+        student: The net to ship.
+        epochs: Of the student.
+        batch: Rows a step.
+        trials: Of each study.
+        search: Whether the learning rate is searched.
+        labelled: Train rows that the student sees with labels; None: all.
+        unlabelled: And without.
+        metric: `accuracy`, or `balanced_accuracy` where one class is rare.
+        baseline: What a quick model reached on val.
+        teacher_bound: Of the teacher's gate.
+        student_bound: Of the student's.
+        notes: Decisions in words.
+    """
+
+    split: dict[str, Any]
+    rows: dict[str, int]
+    teacher: dict[str, Any]
+    student: Net
+    epochs: int
+    batch: int
+    trials: int
+    search: bool
+    labelled: int | None
+    unlabelled: int
+    metric: str
+    baseline: Baseline
+    teacher_bound: float
+    student_bound: float
+    notes: tuple[str, ...]
+
+
+def plan(dataset: Dataset, guess: Guess, root: Path, student: config.Spec | None = None) -> Plan:
+    """Return settings for a data set; a quick model is trained to know what is reachable.
+
+    Args:
+        dataset: All rows.
+        guess: How they are read and held out.
+        root: The folder of params.yaml.
+        student: The user's own net; None: one that fits the rows.
+
+    Raises:
+        DataError: The rows cannot be divided at all.
+    """
+    split, ready, notes = _divided(dataset, guess.by)
+    baseline = measure(ready.train, ready.val, root)
+    labelled, unlabelled = _shown(ready, dataset)
+    seen = labelled + unlabelled if labelled else len(ready.train)
+    net = sized(dict(student), dataset) if student else student_for(dataset)
+    batch = 128 if seen < 20_000 else 512
+    search = seen <= SEARCHED and net.macs < 1_000_000
+    trials = 8 if search else 4
+    trainings = (3 if search else 1) * trials + 3 * SEEDS
+    epochs = _epochs(net.macs, seen, batch, STUDENT_SECONDS / trainings, most=200)
+    return Plan(
+        split,
+        {"train": len(ready.train), "val": len(ready.val), "test": len(ready.test)},
+        _teacher(dataset, len(ready.train), baseline),
+        net,
+        epochs,
+        batch,
+        trials,
+        search,
+        labelled,
+        unlabelled,
+        baseline.metric,
+        baseline,
+        _teacher_bound(baseline),
+        _bound(baseline, len(ready.test)),
+        tuple(notes) if baseline.found else (*notes, _no_signal(baseline)),
+    )
+
+
+def _no_signal(baseline: Baseline) -> str:
+    return (
+        f"{baseline.name} of a few seconds reached {baseline.reached:.2f} {baseline.metric} on "
+        f"held-out rows and guessing {baseline.chance:.2f}: these columns say little of the target."
+    )
+
+
+def _teacher_bound(baseline: Baseline) -> float:
+    """Half of what a quick model gains over guessing; where it gains nothing, just not worse."""
+    gained = baseline.reached - baseline.chance
+    return _down(baseline.chance + (gained / 2 if baseline.found else -SIGNAL))
+
+
+def _divided(dataset: Dataset, by: By) -> tuple[dict[str, Any], Prepared, list[str]]:
+    rows = int((dataset.targets != UNLABELLED).sum())
+    val, test = (0.15, 0.3) if rows < 5000 else (0.1, 0.2)
+    notes: list[str] = []
+    found = _try(dataset, Split(by, val, test))
+    for seed in range(1, SEEDS_TRIED) if by != "time" and found is None else ():
+        found = found or _try(dataset, Split(by, val, test, seed))
+    if found is None and by != "row":
+        notes.append(
+            f"held out by {by}, val or test would lack rows or classes, so rows are held out one "
+            "by one: the numbers will flatter."
+        )
+        found = _try(dataset, Split("row", val, test))
+    if found is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            divide(dataset, Split("row", val, test), labelled=None, unlabelled=0)  # says why
+        raise DataError("the rows cannot be divided.", where="prepare.split")
+    split, ready = found
+    shown: dict[str, Any] = {"by": split.by, "val": split.val, "test": split.test}
+    return shown | ({"seed": split.seed} if split.seed else {}), ready, notes
+
+
+def _try(dataset: Dataset, split: Split) -> tuple[Split, Prepared] | None:
+    """Return the division, or None where a part lacks rows or a class, or is far too small."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ready = divide(dataset, split, labelled=None, unlabelled=0)
+        except DataError:
+            return None
+    known = (dataset.targets != UNLABELLED).sum().item()
+    classes = set(ready.train.labelled.targets.tolist())
+    whole = all(set(part.targets.tolist()) >= classes for part in (ready.val, ready.test))
+    fair = len(ready.val) >= 0.4 * split.val * known and (
+        0.5 * split.test * known <= len(ready.test) <= 2 * split.test * known
+    )
+    return (split, ready) if (whole or split.by == "time") and fair else None
+
+
+def _shown(ready: Prepared, dataset: Dataset) -> tuple[int | None, int]:
+    """Of many images or recordings the teacher sees all, the student what fits some minutes."""
+    train = len(ready.train)
+    free = int((ready.train.targets == UNLABELLED).sum())
+    if dataset.schema.kind == "table" or train <= 6000:
+        return None, min(free, 20_000)
+    return 4000, 2000
+
+
+def student_for(dataset: Dataset) -> Net:
+    """Return a small net for these rows, counted before any training."""
+    shape, kind = dataset.schema.shape, dataset.schema.kind
+    if kind == "table":
+        spec: dict[str, Any] = {"name": "table_mlp", "width": 32, "depth": 2}
+    elif kind == "image":
+        depth = 4 if min(shape[1:]) >= 48 else 3
+        spec = {"name": "convnet", "width": 8, "depth": depth}
+    else:
+        spec = {"name": "convnet", "width": 8, "depth": 5 if shape[0] >= 512 else 3}
+    return sized(spec, dataset)
+
+
+def sized(spec: dict[str, Any], dataset: Dataset) -> Net:
+    """Return a net with its weights and arithmetic counted."""
+    few = dataset.take(dataset.rows.new_tensor(range(min(len(dataset), 64))))
+    model = build_classifier(
+        spec, dataset.schema, Normalize.fit(few.inputs, dataset.schema), 0, "distill.student"
+    )
+    return Net(spec, parameters(model), macs(model, dataset.schema.shape))
+
+
+def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]:
+    if dataset.schema.kind == "table":
+        small = {"depth": 4, "learning_rate": 0.05} if train < 1000 else {}
+        rare = {"balanced": True} if baseline.rare else {}
+        return {"name": "sklearn", "estimator": "gradient_boosting", **small, **rare}
+    student = student_for(dataset).spec
+    width = 32
+    net = sized({**student, "width": width}, dataset)
+    while width > 16 and 10 * _seconds(net.macs, train, 128) > 2 * TEACHER_SECONDS:
+        width -= 8
+        net = sized({**student, "width": width}, dataset)
+    epochs = _epochs(net.macs, train, 128, TEACHER_SECONDS, most=60)
+    return {"name": "fit", "architecture": net.spec, "epochs": epochs}
+
+
+def _epochs(cost: int, rows: int, batch: int, seconds: float, *, most: int) -> int:
+    """Return how many passes fit into some seconds, in round numbers."""
+    fitting = max(seconds / _seconds(cost, rows, batch), 6)
+    rounded = next((n for n in (200, 150, 100, 60, 40, 30, 20, 15, 10, 8) if n <= fitting), 6)
+    return min(rounded, most)
+
+
+def _seconds(cost: int, rows: int, batch: int) -> float:
+    """Return about how long a pass takes: forward, and twice that backward."""
+    rate = WIDE if cost > WIDE_MACS else NARROW
+    return math.ceil(rows / batch) * STEP_SECONDS + 3 * cost * rows / rate
+
+
+def _bound(baseline: Baseline, test: int) -> float:
+    """Return a bound that a student as good as the quick model passes, and guessing does not."""
+    share = baseline.reached
+    doubt = 2.5 * math.sqrt(share * (1 - share) / max(baseline.counted(test), 1))
+    return max(_down(share - doubt - 0.03), _down(baseline.chance))
+
+
+def _down(share: float) -> float:
+    return max(math.floor(share * 100) / 100, 0.0)
+
+
+def read(guess: Guess, root: Path) -> Dataset:
+    """Return the rows that the guessed source reads, as the step `prepare` will.
+
+    Raises:
+        SourceError: The source refuses them.
+    """
+    source = config.plugin("sources", guess.source, where="prepare.source")
+    dataset: Dataset = source.read(root)
+    return replace(
+        dataset,
+        inputs=dataset.inputs.float(),
+        targets=dataset.targets.long(),
+        rows=dataset.rows.long(),
+    )

@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flows.intake import files
+
+from stillhouse.errors import SourceError, UsageError
+from stillhouse_flows.intake.columns import unit_of
+from stillhouse_flows.intake.hints import Guess, Hints
+from stillhouse_flows.intake.look import guess
+
+
+def parts(found: Guess) -> dict[str, str]:
+    return {column.name: column.part for column in found.columns}
+
+
+def test_a_hospitals_table_is_read_by_patient_with_its_codes_notes_dates_and_holes(tmp_path: Path):
+    found = guess(files.hospital(tmp_path), tmp_path, Hints())
+    source = dict(found.source)
+    assert (source["path"], source["target"]) == ("hospital.csv", "readmitted")
+    assert (source["group"], source["key"], found.by) == ("patient_nbr", "encounter_id", "group")
+    assert source["drop"] == ["notes", "admitted", "nothing"]
+    assert source["kinds"] == {"diag_1": "category"}
+    assert "unknown" in source["missing"]
+    assert source["units"] == {"age (years)": "years", "Hb [g/dL]": "g/dL"}
+    assert parts(found)["ward"] == "feature"
+
+
+def test_the_users_word_goes_before_what_was_inferred(tmp_path: Path):
+    hints = Hints(target="ward", time="admitted", drop=("diag_1",), group="patient_nbr")
+    found = guess(files.hospital(tmp_path), tmp_path, hints)
+    assert (found.source["target"], found.source["time"]) == ("ward", "admitted")
+    assert parts(found)["diag_1"] == "dropped"
+
+
+def test_sensors_that_come_in_batches_are_held_out_by_time(tmp_path: Path):
+    found = guess(files.gas(tmp_path), tmp_path, Hints())
+    assert (found.source["time"], found.source["target"], found.by) == ("batch", "gas", "time")
+
+
+def test_a_batch_that_does_not_rise_is_a_feature(tmp_path: Path):
+    path = files.gas(tmp_path)
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *reversed(lines)]))
+    found = guess(path, tmp_path, Hints())
+    assert ("time" in found.source, found.by, parts(found)["batch"]) == (False, "row", "feature")
+
+
+def test_decimal_commas_and_an_identifier_are_seen(tmp_path: Path):
+    found = guess(files.crashes(tmp_path), tmp_path, Hints())
+    assert (found.source["decimal"], found.source["drop"]) == (",", ["crash_id"])
+    assert found.source["units"] == {"speed_kmh": "kmh"}
+
+
+def test_lines_of_a_wristband_become_windows_and_a_table_if_the_user_says_so(tmp_path: Path):
+    path = files.watch(tmp_path)
+    found = guess(path, tmp_path, Hints())
+    assert (found.source["name"], found.by) == ("series_csv", "group")
+    assert (found.source["recording"], found.source["time"]) == ("user", "timestamp")
+    assert (found.source["window"], found.source["stride"]) == (64, 32)
+    assert guess(path, tmp_path, Hints(kind="table")).source["name"] == "csv"
+    assert guess(path, tmp_path, Hints(window=30)).source["window"] == 30
+
+
+def test_photographs_of_several_sizes_are_brought_to_one(tmp_path: Path):
+    found = guess(files.signs(tmp_path), tmp_path, Hints())
+    assert dict(found.source) == {"name": "imagefolder", "path": "signs", "resize": 32}
+
+
+def test_names_of_recordings_say_word_and_speaker(tmp_path: Path):
+    found = guess(files.words(tmp_path), tmp_path, Hints())
+    assert (found.source["name"], found.by) == ("wavfolder", "group")
+    assert (found.source["pattern"], found.source["length"]) == ("{label}_{group}_{n}", 1600)
+
+
+def test_grey_images_in_an_npz_are_told_from_series(tmp_path: Path):
+    targets = np.arange(20) % 2
+    np.savez(tmp_path / "a.npz", inputs=np.zeros((20, 12, 12)), targets=targets)
+    np.savez(tmp_path / "b.npz", inputs=np.zeros((20, 50, 3)), targets=targets)
+    kinds = [guess(tmp_path / f"{name}.npz", tmp_path, Hints()).source["kind"] for name in "ab"]
+    assert kinds == ["image", "series"]
+
+
+def test_a_file_outside_the_project_keeps_its_whole_path(tmp_path: Path):
+    path, root = files.gas(tmp_path), tmp_path / "project"
+    root.mkdir()
+    assert guess(path, root, Hints()).source["path"] == str(path.resolve())
+
+
+def test_a_target_that_is_not_evident_is_asked_for_with_candidates(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,c\n" + "".join(f"{i},{i % 2},{i % 3}\n" for i in range(60)))
+    with pytest.raises(UsageError, match=r"candidates: c, b") as caught:
+        guess(path, tmp_path, Hints())
+    assert "--target" in str(caught.value)
+    assert guess(path, tmp_path, Hints(target="b")).source["target"] == "b"
+
+
+@pytest.mark.parametrize(
+    ("hints", "said"),
+    [
+        (Hints(target="readmited"), "'readmitted'"),
+        (Hints(group="patient"), "'patient_nbr'"),
+        (Hints(drop=("note",)), "'notes'"),
+        (Hints(kind="series"), "--group"),
+    ],
+)
+def test_a_wish_that_the_file_cannot_meet_is_refused_with_the_nearest(
+    tmp_path: Path, hints: Hints, said: str
+):
+    path = files.gas(tmp_path) if hints.kind == "series" else files.hospital(tmp_path, 60)
+    with pytest.raises(UsageError, match=said):
+        guess(path, tmp_path, hints)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(b"\x80\x04\x95", "a pickle"), (b"\x93NUMPY\x01", "single array")]
+)
+def test_what_no_source_reads_is_named(tmp_path: Path, data: bytes, said: str):
+    (tmp_path / "x").write_bytes(data + b"\0" * 20)
+    with pytest.raises(SourceError, match=said):
+        guess(tmp_path / "x", tmp_path, Hints())
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+    with pytest.raises(SourceError, match="no file or folder"):
+        guess(tmp_path / "none.csv", tmp_path, Hints())
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("weight_kg", "kg"), ("age (years)", "years"), ("Hb [g/dL]", "g/dL"), ("hours_per_week", "")],
+)
+def test_a_columns_name_may_say_its_unit(name: str, unit: str):
+    assert unit_of(name) == unit

@@ -1,0 +1,68 @@
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flows.intake import files
+
+from stillhouse_flows.intake.hints import Hints
+from stillhouse_flows.intake.look import guess
+from stillhouse_flows.intake.plan import Plan, plan, read
+
+
+def planned(path: Path, hints: Hints | None = None) -> Plan:
+    found = guess(path, path.parent, hints or Hints())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return plan(read(found, path.parent), found, path.parent)
+
+
+def test_a_rare_event_is_judged_by_balanced_accuracy_above_guessing(tmp_path: Path):
+    made = planned(files.crashes(tmp_path))
+    assert made.baseline.smallest < 0.1
+    assert (made.metric, made.teacher["balanced"]) == ("balanced_accuracy", True)
+    assert 0.5 <= made.student_bound < made.baseline.reached
+    assert 0.5 <= made.teacher_bound < made.baseline.reached
+
+
+def test_bounds_of_even_classes_lie_between_guessing_and_what_a_quick_model_reached(tmp_path: Path):
+    made = planned(files.hospital(tmp_path))
+    base = made.baseline
+    assert made.metric == "accuracy"
+    assert base.chance - 0.01 <= made.student_bound < base.reached
+    assert base.chance < made.teacher_bound < base.reached
+
+
+def test_columns_that_say_nothing_are_named_so(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    lines = [f"{draw.normal():.3f},{draw.integers(2)}" for _ in range(300)]
+    (tmp_path / "noise.csv").write_text("x,label\n" + "\n".join(lines))
+    made = planned(tmp_path / "noise.csv")
+    assert made.notes
+    assert "say little of the target" in made.notes[-1]
+    assert planned(files.hospital(tmp_path)).notes == ()
+
+
+def test_groups_are_held_out_whole_by_a_seed_that_leaves_every_class_everywhere(tmp_path: Path):
+    made = planned(files.watch(tmp_path))
+    assert made.split["by"] == "group"
+    assert min(made.rows.values()) > 0
+
+
+def test_time_that_would_hide_a_class_from_train_is_not_the_split(tmp_path: Path):
+    lines = [
+        f"2025-01-{1 + at // 10:02d},{at % 7},{'late' if at > 250 else 'early'}"
+        for at in range(300)
+    ]
+    (tmp_path / "t.csv").write_text("date,x,label\n" + "\n".join(lines))
+    made = planned(tmp_path / "t.csv", Hints(target="label"))
+    assert made.split["by"] == "row"
+    assert "flatter" in made.notes[0]
+
+
+@pytest.mark.parametrize("make", [files.gas, files.watch, files.signs])
+def test_a_students_weights_and_arithmetic_are_counted_before_it_is_trained(make, tmp_path: Path):
+    made = planned(make(tmp_path))
+    assert made.student.parameters > 100
+    assert made.student.macs > 100
+    assert made.epochs >= 6
