@@ -102,6 +102,8 @@ DECLARED: tuple[str, ...] = (
     "release.after_append",
     "release.before_alias",
     "release.after_alias",
+    "outbox.before_send",
+    "outbox.after_send",
 )
 
 

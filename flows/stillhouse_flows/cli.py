@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse_flows import cli_init, past
+from stillhouse_flows import cli_init, cli_team, past
 from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
@@ -302,6 +302,10 @@ def ui() -> None:
         serve(place)
 
     work(False, body)
+
+
+for command in cli_team.COMMANDS:
+    app.command()(command)
 
 
 def _version(show_it: bool) -> None:

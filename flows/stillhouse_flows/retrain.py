@@ -1,11 +1,14 @@
 """The flow `retrain`: from data to a promoted student, a task a step."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from stillhouse.tracking.redact import redact_set
+from stillhouse.workspace import Workspace
+from stillhouse_flows import approval, scheduled
 from stillhouse_flows.task import bring_up_to_date, promote, register
 
 if TYPE_CHECKING:
@@ -20,10 +23,6 @@ if TYPE_CHECKING:
 
 def crashed(flow: "Flow[Any, Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
     """Leave a line in the workspace when a run ends badly, for the next one and for people."""
-    from pathlib import Path
-
-    from stillhouse.workspace import Workspace
-
     root = Path(str(flow_run.parameters.get("root", ".")))
     Workspace(root).write_json(
         ".stillhouse/last_failure.json",
@@ -52,7 +51,15 @@ def retrain(root: str, model: str, sets: list[str]) -> "Published":
         model: The registered model's name, for the run's name.
         sets: `--set` texts, for this run only.
     """
-    project, each = _current(root, sets)
+    if _handed:
+        return _walk(*_handed[-1])
+    question = approval.asked()
+    if question is not None:  # suspended, and resumed: everything was computed in the first pass
+        return approval.decide(Path(root), question)
+    return approval.ask(Path(root), scheduled.run(Path(root), sets, _walk))
+
+
+def _walk(project: "Project", each: "Callable[[Result], None]") -> "Published":
     results = []
     for name in project.steps:
         results.append(bring_up_to_date(name, project))
@@ -93,21 +100,9 @@ def _artifacts(project: "Project", results: "list[Result]") -> None:
     )
 
 
-# A run started by the command line hands its open project over; a scheduled one opens it from the
-# flow's parameters.
+# A run started by the command line hands its open project over; one that a worker started opens it
+# from the flow's parameters.
 _handed: "list[tuple[Project, Callable[[Result], None]]]" = []
-
-
-def _current(root: str, sets: list[str]) -> "tuple[Project, Callable[[Result], None]]":
-    if _handed:
-        return _handed[-1]
-    from pathlib import Path
-
-    from stillhouse import environment
-    from stillhouse.pipeline import Project
-
-    environment.prepare(Path(root))
-    return Project.open(Path(root), sets), lambda result: None
 
 
 def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Published":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stillhouse import environment
 from stillhouse.clock import SYSTEM
-from stillhouse_flows import databases, orphans, server, show
+from stillhouse_flows import databases, notify, orphans, server, show, work
 
 if TYPE_CHECKING:
     from stillhouse.environment import Place
@@ -37,34 +37,14 @@ def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
             results.append(result)
             show.step_done(result)
 
-        published = _unchanged(project, each) or _through_the_flow(project, early, stack, each)
+        with notify.telling(project, show.note) as ended:
+            published = work.unchanged(project, each) or _through_the_flow(
+                project, early, stack, each
+            )
+            ended(published)
         seconds = round(SYSTEM.seconds() - began, 3)
         _tell(project, published, results, seconds, json_only=json_only)
         return published.exit_code
-
-
-def _unchanged(project: "Project", each: "Callable[[Result], None]") -> "Published | None":
-    """Return how things stand if no step is stale and nothing waits to be promoted; every result
-    was checked by hash.
-    """
-    from stillhouse import tracking
-    from stillhouse.pipeline import publish
-
-    if project.stale():
-        return None
-    settled = publish.settled(project)
-    if settled is None or tracking.abandoned(
-        project.place, project.model
-    ):  # a run that was killed at its very end is finished by the flow
-        return None
-    results = list(project.unchanged())
-    if len(results) < len(
-        project.steps
-    ):  # a file is not what was recorded: the flow makes it again
-        return None
-    for result in results:
-        each(result)
-    return settled
 
 
 def _through_the_flow(
@@ -74,15 +54,13 @@ def _through_the_flow(
     each: "Callable[[Result], None]",
 ) -> "Published":
     from stillhouse import tracking
-    from stillhouse.pipeline import publish
 
     ready = early or stack.enter_context(_server(project.place))
     tracking.warm(project.place)  # while the server starts: it has a core of its own
     from stillhouse_flows.retrain import run_retrain
 
     ready()
-    with publish.tracked(project):
-        return run_retrain(project, each)
+    return work.tracked(project, each, run_retrain)
 
 
 @contextmanager

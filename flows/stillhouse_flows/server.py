@@ -39,10 +39,12 @@ class Server:
     Attributes:
         url: Its API.
         process: The process, if this one started it.
+        services: Whether it runs schedules and triggers.
     """
 
     url: str
     process: subprocess.Popen[bytes] | None = None
+    services: bool = False
 
 
 def answers(url: str, seconds: float = 2.0) -> bool:
@@ -118,8 +120,8 @@ def start(root: Path, *, services: bool = False) -> Server:
         )
     finally:
         os.close(log)
-    Workspace(root).write_json(PID_FILE, {"pid": process.pid, "url": api})
-    return Server(api, process)
+    Workspace(root).write_json(PID_FILE, {"pid": process.pid, "url": api, "services": services})
+    return Server(api, process, services)
 
 
 def running(root: Path) -> Server | None:
@@ -128,10 +130,11 @@ def running(root: Path) -> Server | None:
     if not path.is_file():
         return None
     try:
-        url = str(json.loads(path.read_bytes())["url"])
+        note = json.loads(path.read_bytes())
+        found = Server(str(note["url"]), services=bool(note.get("services")))
     except (ValueError, KeyError):
         return None
-    return Server(url) if answers(url) else None
+    return found if answers(found.url) else None
 
 
 def wait(server: Server, clock: Clock = SYSTEM) -> None:

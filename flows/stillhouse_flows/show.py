@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stillhouse.pipeline.reproduce import Reproduction
     from stillhouse.receipt.same import Difference
     from stillhouse.release.drill import Drill
+    from stillhouse_flows.outbox import Entry
 
 WIDTH = 80
 SPACES = "\u00a0\u2009\u202f"  # typographic spaces are no control characters
@@ -106,6 +107,22 @@ def published(found: "Published", *, json_only: bool) -> None:
         sys.stdout.write(json.dumps(found.as_dict(), ensure_ascii=False) + "\n")
     else:
         _out().print(escape(plain(found.sentence)))
+
+
+def said(sentence: str) -> None:
+    """Show one sentence as the answer."""
+    _out().print(Text(plain(sentence)))
+
+
+def outbox(channels: list[str], left: "Sequence[Entry]") -> None:
+    """Show what waits to be told, and why."""
+    console = _out()
+    console.print(Text(f"channels  {', '.join(channels) or 'none configured'}"))
+    for entry in left:
+        line = f"waits     {entry.channel:<8} {entry.message.kind:<9} {entry.trouble or 'not due'}"
+        console.print(Text(plain(line)))
+    if not left:
+        console.print("waits     nothing")
 
 
 def summary(published_as: "Published", receipt: Mapping[str, Any], seconds: float) -> None:

@@ -40,7 +40,7 @@ from stillhouse.tracking.spool import waiting as tracking_waits
 from stillhouse.tracking.tracker import Child
 from stillhouse.tuning.study import Plan, search
 from stillhouse.workspace import Workspace, dump_json, sha256, sha256_bytes, write_atomic
-from stillhouse_flows import databases
+from stillhouse_flows import databases, outbox
 
 PLAN = Plan("student", {"x": FloatDistribution(0, 10)}, 4, 1, ("val/accuracy",), "key")
 MODEL = "small"
@@ -207,6 +207,28 @@ def retrain(folder: Path) -> str:
     return json.dumps({**published.as_dict(), "states": states})
 
 
+class Received:
+    """A channel that ends in a folder: the same key twice is one file."""
+
+    name = "received"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def send(self, entry: outbox.Entry) -> None:
+        write_atomic(self.folder / entry.key, entry.message.text.encode())
+
+
+def told(folder: Path) -> str:
+    """Three messages written down, and sent."""
+    workspace, ways = Workspace(folder), {"received": Received(folder / "received")}
+    for head in range(3):
+        said = outbox.Message("promoted", MODEL, f"head {head}", f"Head {head}.", head)
+        outbox.put(workspace, said, ways)
+    left = outbox.deliver(workspace, ways, now=True)
+    return sha256(folder / "received") + "".join(entry.key for entry in left)
+
+
 def prepared(name: str, folder: Path) -> None:
     """Put into a folder what was there before the work."""
     if name not in PROJECTS:
@@ -282,7 +304,7 @@ ROOMS: dict[str, Callable[[Path], str]] = {
     f.__name__: f
     for f in (
         *(writer, checkpoint, knowledge, journal, body, recorded),
-        *(tracking, spooled, release, append, retrain),
+        *(tracking, spooled, release, append, retrain, told),
     )
 }
 ROOMS |= {"repaired": journal, "restored": recorded, "spoilt": recorded, "mended": recorded}
@@ -316,6 +338,7 @@ POINTS = {
     "tracking.after_spool": "spooled",
     "tracking.between_replays": "spooled",
     "release": "release",
+    "outbox": "told",
 }
 # What only a whole retrain meets.
 WHOLE = (

@@ -150,7 +150,7 @@ def promote(project: "Project", version: int) -> Published:
     root = project.workspace.root
     about = json.loads((root / champion.JSON).read_bytes())
     evidence, over = sha256(root / "artifacts/gate/verdict.json"), sha256(root / champion.JSON)
-    return _promote(
+    return commit(
         project,
         version,
         about["head"] if about else 0,
@@ -181,9 +181,10 @@ def promote_version(project: "Project", version: int) -> Published:
         return Published(
             "unchanged", project.model, version, None, f"Version {version} is the champion already."
         )
-    judged_over = _judged_over(project, found)
-    if judged_over == (fingerprint_of(registry, state.last) if state.last else None):
-        return _promote(
+    if judged_over(project, found) == (
+        fingerprint_of(registry, state.last) if state.last else None
+    ):
+        return commit(
             project,
             version,
             state.head,
@@ -212,7 +213,7 @@ def promote_version(project: "Project", version: int) -> Published:
     return (
         promote(project, version)
         if not _approval(project)
-        else _promote_here(project, version, state.head)
+        else commit_here(project, version, state.head)
     )
 
 
@@ -301,11 +302,11 @@ def _challenger(project: "Project", version: int) -> Published:
         project.model,
         version,
         None,
-        f"Version {version} passed and waits for approval: `stillhouse promote {version}`.",
+        f"Version {version} passed and waits for approval: `stillhouse approve {version}`.",
     )
 
 
-def _judged_over(project: "Project", version: "Version") -> str | None:
+def judged_over(project: "Project", version: "Version") -> str | None:
     """Return the fingerprint of the champion that a version's own verdict was compared with, or
     None if there was none.
     """
@@ -320,19 +321,23 @@ def _judged_over(project: "Project", version: "Version") -> str | None:
     return str(about["fingerprint"]) if about else None
 
 
-def _promote_here(project: "Project", version: int, head: int) -> Published:
+def commit_here(project: "Project", version: int, head: int) -> Published:
+    """Make a version champion over `head`, on the verdict that lies here. Errors as `promote`."""
     from stillhouse.workspace import sha256
 
     root = project.workspace.root
     evidence, over = sha256(root / "artifacts/gate/verdict.json"), sha256(root / champion.JSON)
-    return _promote(
+    return commit(
         project, version, head, evidence=evidence, over=over, why=f"stillhouse promote {version}"
     )
 
 
-def _promote(
+def commit(
     project: "Project", version: int, head: int, *, evidence: str, over: str, why: str
 ) -> Published:
+    """Make a version champion over `head`, on the verdict with that evidence. Errors as
+    `promote`.
+    """
     from stillhouse.release import promote as acts
 
     before = project.registry.state().champion
