@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
+from stillhouse.errors import OverBudget
+from stillhouse.pipeline.budget import CutShort
 from stillhouse.tracking.redact import redact_set
 from stillhouse.workspace import Workspace
 from stillhouse_flows import approval, scheduled
@@ -60,13 +62,35 @@ def retrain(root: str, model: str, sets: list[str]) -> "Published":
 
 
 def _walk(project: "Project", each: "Callable[[Result], None]") -> "Published":
+    try:
+        results = _steps(project, each)
+    except CutShort as cut:
+        raise _gated(project, each, cut) from None
+    published = _publish(project)
+    _artifacts(project, results)
+    return published
+
+
+def _steps(project: "Project", each: "Callable[[Result], None]") -> "list[Result]":
     results = []
     for name in project.steps:
         results.append(bring_up_to_date(name, project))
         each(results[-1])
-    published = _publish(project)
-    _artifacts(project, results)
-    return published
+    return results
+
+
+def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) -> OverBudget:
+    """Gate the best student that the budget pays for, and return what to tell; it is not promoted,
+    for it is not the one that params.yaml asks for.
+    """
+    shorter = project.with_sets(f"tune.trials={cut.trials}")
+    try:
+        _artifacts(shorter, _steps(shorter, each))
+        said = f"the best of {cut.trials} trials was gated: {shorter.verdict}, not promoted."
+    finally:
+        shorter.close()
+    again = f"`stillhouse run --set tune.trials={cut.trials}` to promote it."
+    return OverBudget(f"{cut.what} So {said}", where=cut.where, fix=f"Raise the budget, or {again}")
 
 
 def _publish(project: "Project") -> "Published":

@@ -42,6 +42,7 @@ def run(root: Path, sets: "Sequence[str]", walk: "Walk") -> "Published":
     with opened(root, sets) as project, notify.telling(project, tell) as ended:
         published = work.unchanged(project, _log) or work.tracked(project, _log, walk)
         ended(published)
+    tell(published.sentence)
     return published
 
 

@@ -13,8 +13,9 @@ from stillhouse import environment
 from stillhouse.environment import Place
 from stillhouse.errors import UsageError
 from stillhouse.failpoints import failpoint
-from stillhouse.pipeline import lockfile, settings, telling
+from stillhouse.pipeline import budget, lockfile, settings, telling
 from stillhouse.pipeline.body import run_body
+from stillhouse.pipeline.budget import Purse
 from stillhouse.pipeline.stages import Stages
 from stillhouse.steps import all as steps_of
 from stillhouse.steps.step import Progress, Step, silent
@@ -58,6 +59,7 @@ class Project:
         steps: By name, in order.
         told: Receives sentences about what was found and mended.
         progress: Receives (done, total, note) of the step that runs.
+        limit: What the steps of this run may take together, seconds; None for no limit.
         code: Digest of the code behind each step, once it is locked.
     """
 
@@ -68,6 +70,7 @@ class Project:
     steps: dict[str, Step]
     told: Callable[[str], None] = ignore
     progress: Progress = silent
+    limit: float | None = None
     code: dict[str, str] = field(default_factory=dict, repr=False)
     _stages: Stages | None = field(default=None, repr=False)
     _tracker: "Tracker | None" = field(default=None, repr=False)
@@ -89,8 +92,22 @@ class Project:
         """
         place = environment.place(root)
         steps = steps_of.load()
-        params = settings.check(settings.read(root, sets), steps, root)
-        return cls(Workspace(root), params, tuple(sets), place, steps, told, progress)
+        asked = settings.read(root, sets)
+        params, workspace = settings.check(asked, steps, root), Workspace(root)
+        limit = budget.seconds(asked)
+        return cls(workspace, params, tuple(sets), place, steps, told, progress, limit)
+
+    def with_sets(self, *sets: str) -> "Project":
+        """Return this project with more settings for this run, its lock held and its run open as
+        they are, from the same purse.
+        """
+        other = Project.open(
+            self.workspace.root, (*self.sets, *sets), told=self.told, progress=self.progress
+        )
+        other.purse.spent = self.purse.spent
+        other.track(self._tracker)
+        self.close()
+        return other
 
     @property
     def model(self) -> str:
@@ -103,6 +120,11 @@ class Project:
         from stillhouse.release.registry import Registry
 
         return Registry.open(self.place, self.model)
+
+    @cached_property
+    def purse(self) -> Purse:
+        """What this run spent, and may spend yet."""
+        return Purse(self.limit, self.workspace, self.params)
 
     @property
     def tracker(self) -> "Tracker":
@@ -221,17 +243,21 @@ class Project:
             champion.refresh(self)
         state: State | None = self.stages.up_to_date(name)
         if state is None:
-            step = self.steps[name]
+            self.purse.before(name)
+            step, ran = self.steps[name], clock.seconds()
             lockfile.verify_inputs(self.workspace, step, self.params)
-            with self.stages.reserved(name):
-                run_body(
-                    step,
-                    self.workspace,
-                    params=self.params,
-                    place=self.place,
-                    progress=self.progress,
-                    told=self.told,
-                )
+            try:
+                with self.stages.reserved(name):
+                    run_body(
+                        step,
+                        self.workspace,
+                        params=self.params,
+                        place=self.place,
+                        progress=self.purse.during(name, self.progress),
+                        told=self.told,
+                    )
+            finally:
+                self.purse.paid(clock.seconds() - ran)
             self.stages.record(name)
             state = "ran"
         if self._tracker is not None:

@@ -12,6 +12,7 @@ import yaml
 from stillhouse import config, plugins
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.params import overlay, parse
+from stillhouse.pipeline import budget
 from stillhouse.steps.step import Step
 
 PLAIN = ("model", "plugins")
@@ -56,13 +57,13 @@ def read(root: Path, sets: Sequence[str] = ()) -> dict[str, Any]:
 
 def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> dict[str, Any]:
     """Check every section, its plugins and its search spaces; return the settings with absent
-    sections as empty ones.
+    sections as empty ones, and without the budget: it changes no result.
 
     Raises:
         SettingsError: Anything unknown, of a wrong type or out of bounds; the message has the path,
             the value and the fix.
     """
-    known = [*PLAIN, *steps, RELEASE]
+    known = [*PLAIN, *steps, RELEASE, budget.KEY]
     for key in params:
         if key not in known:
             raise SettingsError(
@@ -91,6 +92,7 @@ def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> d
             config.refuse_spaces(section or {}, name)
         resolved[name] = dict(section or {})
     config.build(Release, resolved[RELEASE], where=RELEASE)
+    budget.seconds(params)
     for step in steps.values():
         step.check(resolved)
     return resolved
