@@ -65,8 +65,10 @@ def test_every_declared_point_stands_in_the_code_and_no_other():
     from pathlib import Path
 
     import stillhouse
+    import stillhouse_flows
 
-    source = "\n".join(p.read_text() for p in Path(stillhouse.__file__).parent.rglob("*.py"))
+    roots = [Path(str(package.__file__)).parent for package in (stillhouse, stillhouse_flows)]
+    source = "\n".join(p.read_text() for root in roots for p in root.rglob("*.py"))
     used = set(re.findall(r'failpoint\("([a-z_.]+)"\)', source))
     fixed = {name for name in failpoints.DECLARED if not name.startswith("step.")}
     assert used == fixed
