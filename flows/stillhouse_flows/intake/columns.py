@@ -30,6 +30,7 @@ DATE = re.compile(r"\d{4}-\d{1,2}(-\d{1,2})?([T ]\d{1,2}:\d{2}.*)?|\d{1,2}[/.]\d
 UNIT = re.compile(
     r"kg|g|mg|cm|mm|km|kmh|mph|ms|s|min|k?[Hh]z|bpm|mm[Hh][gG]|m[vV]|V|A|k?Wh?|h?Pa|pp[mb]|°C|%"
 )
+FEW_ROWS = 10  # of a category, on average; below it a net learns its rows by heart
 MOST = 3  # values that are shown of a column
 
 
@@ -85,20 +86,25 @@ def _facts(cells: Cells, name: str, missing: frozenset[str], decimal: str) -> Fa
         cells.each,
     )
     try:
-        return replace(plain, kind=infer(column))
+        kind = infer(column)
+        return _rare(plain) if kind == "category" else replace(plain, kind=kind)
     except SourceError:  # numbers with a few odd cells, or texts: looked at below
         return _odd(plain, [text for text in counts if not _number(text, decimal)])
 
 
 def _odd(plain: Facts, odd: list[str]) -> Facts:
     """Of a column that the source would ask about: codes are categories, texts are left out."""
-    if len(odd) < plain.distinct and plain.distinct <= MAX_CATEGORIES:
-        return replace(plain, kind="category", why=f"it holds codes such as '{odd[0]}'")
-    if plain.distinct <= max(FREE_TEXT, 0.5 * plain.rows) and plain.distinct <= MAX_CATEGORIES:
+    found = _rare(plain)
+    codes = found.part == "feature" and len(odd) < plain.distinct
+    return replace(found, why=f"it holds codes such as '{odd[0]}'") if codes else found
+
+
+def _rare(plain: Facts) -> Facts:
+    """Of a column of categories: too many of them are learned by heart, or are texts."""
+    if plain.distinct <= max(FREE_TEXT, min(plain.rows / FEW_ROWS, MAX_CATEGORIES)):
         return plain
-    return replace(
-        plain, kind="text", part="dropped", why=f"its cells hold {plain.distinct:,} different texts"
-    )
+    said = f"{plain.distinct:,} different texts in {plain.rows:,} rows say too little each"
+    return replace(plain, kind="text", part="dropped", why=said)
 
 
 def _number(text: str, decimal: str) -> bool:

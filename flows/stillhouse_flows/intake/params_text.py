@@ -132,11 +132,12 @@ def _attack(kind: str) -> dict[str, Any]:
 def _distill(plan: Plan) -> list[str]:
     net = plan.student
     rate = "{float: [0.0005, 0.02], log: true}" if plan.search else "0.003"
+    decay = "{float: [0.001, 1.0], log: true}" if plan.search else "0.01"
     said = f"{net.parameters:,} weights, {net.macs:,} multiply-accumulates a row"
     return [
         "distill:",
         f"  student: {flow(net.spec)} # {said}",
-        f"  optimizer: {{name: adamw, lr: {rate}}}",
+        f"  optimizer: {{name: adamw, lr: {rate}, weight_decay: {decay}}}",
         "  method: {name: kd, temperature: {choice: [1, 2, 4, 8]}} # a space is searched; "
         "docs/methods lists others",
         "  supervised: 0.3 # loss = supervised x CE on labelled rows + (1 - supervised) x method "
