@@ -116,6 +116,24 @@ class ServerUnreachable(StillhouseError):
     may_pass = True
 
 
+# How libraries that know no MemoryError say it: torch, onnxruntime, C++, the loader, the kernel.
+NO_MEMORY = (
+    "allocate memory",
+    "bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+    "failed to map segment",
+)
+
+
+def short_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was not enough memory, whichever library found out."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError | ImportError | OSError)
+        and any(words in str(error) for words in NO_MEMORY)
+    )
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Return " Did you mean 'x'?" for the known name closest to `name`, or the list of them."""
     from difflib import get_close_matches

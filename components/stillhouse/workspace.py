@@ -210,6 +210,7 @@ class Workspace:
         """
         path = self.root / name
         if path.is_file() and path.read_bytes() == data:
+            _sweep(path)
             return False
         write_atomic(path, data)
         return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import StillhouseError, short_of_memory
 
 if TYPE_CHECKING:
     from stillhouse.pipeline import Project
@@ -69,8 +69,9 @@ def held(holder: str, sets: Sequence[str] = ()) -> "Iterator[Project]":
 
     environment.prepare(root())
     from stillhouse.pipeline import Project
-    from stillhouse_flows import show
+    from stillhouse_flows import databases, show
 
+    databases.seed(root(), ("mlflow",))
     project = Project.open(root(), sets, told=show.note)
     with project.held(holder, waiting=show.waiting):
         yield project
@@ -102,7 +103,9 @@ def work(json_only: bool, body: Callable[[], int | None]) -> None:
             json_only=json_only,
         )
         code = 1
-    except MemoryError:
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not short_of_memory(error):
+            raise
         show.failure(
             "There was not enough memory. What was finished is whole; make rows, batch or "
             "model smaller.",

@@ -323,7 +323,7 @@ class Explorer:
             return []
         broken = (
             []
-            if any(c.at == "ok" for c in honest)
+            if not honest or any(c.at == "ok" for c in honest)
             else ["nothing went wrong, and nobody was told ok"]
         )
         return broken + (

@@ -27,7 +27,7 @@ from training.killed import learned
 from tuning.problems import bowl
 
 from stillhouse import failpoints
-from stillhouse.errors import StillhouseError
+from stillhouse.errors import StillhouseError, short_of_memory
 from stillhouse.failpoints import STEPS
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.store import Knowledge
@@ -189,8 +189,9 @@ def retrain(folder: Path) -> str:
 
     os.chdir(folder)
     place = environment.prepare(folder)
-    assert place.root == folder
-    project = Project.open(folder)
+    databases.seed(folder)
+    said: list[str] = []
+    project = Project.open(folder, told=said.append)
     with project.held("a test"):
         settled = None if project.stale() else publish.settled(project)
         if (
@@ -198,13 +199,13 @@ def retrain(folder: Path) -> str:
             and not tracking.abandoned(place, project.model)
             and len(list(project.unchanged())) == len(project.steps)
         ):
-            return json.dumps({**settled.as_dict(), "states": {}})
+            return json.dumps({**settled.as_dict(), "states": {}, "said": said})
         with publish.tracked(project):
             states = {name: project.bring_up_to_date(name).state for name in project.steps}
             published = publish.settled(project) or publish.promote(
                 project, publish.register(project)
             )
-    return json.dumps({**published.as_dict(), "states": states})
+    return json.dumps({**published.as_dict(), "states": states, "said": said})
 
 
 class Received:
@@ -254,16 +255,17 @@ def prepared(name: str, folder: Path) -> None:
     if name == "restored":
         shutil.rmtree(folder / "artifacts")
     if name == "spoilt":
-        _spoil(folder, "artifacts/prepare/train.safetensors")
+        spoil(folder, "artifacts/prepare/train.safetensors")
     if name == "mended":
         (folder / ".dvc/tmp/rwlock").write_text('{"write": {"/to')
 
 
-def _spoil(folder: Path, name: str) -> None:
+def spoil(folder: Path, name: str, *, cache: bool = True) -> None:
     """Change one byte of a result, and of what DVC's cache keeps of it."""
     data = bytearray((folder / name).read_bytes())
-    kept = [p for p in (folder / ".dvc/cache").rglob("*") if p.is_file() and p.read_bytes() == data]
-    assert len(kept) == 1
+    every = (folder / ".dvc/cache").rglob("*")
+    kept = [p for p in every if cache and p.is_file() and p.read_bytes() == data]
+    assert len(kept) == int(cache)
     data[-1] ^= 1
     for path, mode in ((folder / name, 0o600), *((path, 0o444) for path in kept)):
         path.chmod(0o600)
@@ -374,12 +376,11 @@ def work(name: str, folder: str, points: str, go: Connection | None, told: str) 
         os._exit(130)
     except SystemExit as told_to:
         os._exit(int(str(told_to.code)))
-    except (StillhouseError, OSError, MemoryError) as error:
-        Path(f"{told}.error").write_text(f"{type(error).__name__}: {error}")
-        os._exit(1)
-    except BaseException:
-        Path(f"{told}.error").write_text(traceback.format_exc())
-        os._exit(TRACEBACK)
+    except BaseException as error:
+        clear = isinstance(error, StillhouseError | OSError) or short_of_memory(error)
+        said = f"{type(error).__name__}: {error}" if clear else traceback.format_exc()
+        Path(f"{told}.error").write_text(said)
+        os._exit(1 if clear else TRACEBACK)
     Path(told).write_text(words)
     sys.stdout.flush()
     os._exit(0)

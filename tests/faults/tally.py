@@ -16,8 +16,10 @@ from stillhouse.workspace import dump_json, write_atomic
 
 REPOSITORY = Path(__file__).parents[2]
 README = REPOSITORY / "README.md"
+NEVER = "none yet"
 BEGIN, END = "<!-- make test-faults -->", "<!-- / -->"
 FILE = REPOSITORY / "docs" / "reliability.json"
+ACTIONS = ("kill", "term", "int", "raise", "enospc", "eio", "stop")
 SEED = int(os.environ.get("STILLHOUSE_FAULTS_SEED", "0"))
 
 
@@ -103,7 +105,7 @@ class Tally:
                 "not_made": sorted(
                     f"{point}={action}"
                     for point in DECLARED
-                    for action in actions
+                    for action in ACTIONS
                     if (point, action) not in self.pairs
                 ),
             },

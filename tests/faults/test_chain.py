@@ -10,7 +10,7 @@ import pytest
 from faults import rooms
 from faults.flow import ENDS, IN_ORDER, run, small, strike
 from faults.invariants import Case, Science, breaches
-from faults.tally import TALLY
+from faults.tally import ACTIONS, TALLY
 
 from stillhouse.failpoints import DECLARED
 from stillhouse_flows import databases
@@ -58,7 +58,7 @@ def test_every_declared_point_is_met_in_a_room_or_on_the_way() -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("action", ["kill", "term", "int", "raise", "enospc", "eio", "stop"])
+@pytest.mark.parametrize("action", ACTIONS)
 def test_a_retrain_struck_at_every_point_ends_as_if_it_had_not_been(
     action: str, tmp_path: Path, unhurt: Science
 ) -> None:

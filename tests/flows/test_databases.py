@@ -13,9 +13,6 @@ from stillhouse import failpoints
 from stillhouse.environment import HIDDEN
 from stillhouse_flows import databases
 
-if not all(databases._kept(package).is_file() for package in ("mlflow", "prefect")):
-    pytest.skip("`make setup` has not made the empty databases", allow_module_level=True)
-
 
 def _seed(root: str, points: str, row: str) -> None:
     failpoints.arm(points)
@@ -51,3 +48,26 @@ def _wake(process: "multiprocessing.process.BaseProcess") -> None:
     import signal
 
     os.kill(process.pid or 0, signal.SIGCONT)
+
+
+def test_where_none_was_kept_it_is_made_aside_kept_and_appears_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "FOLDER", tmp_path / "nothing kept")
+    target = tmp_path / HIDDEN / "mlflow.db"
+    databases.seed(tmp_path, ("mlflow",))
+    with closing(sqlite3.connect(target)) as database:
+        tables = {name for (name,) in database.execute("select name from sqlite_master")}
+        assert database.execute("select count(*) from experiments").fetchone() == (0,)
+    assert {"registered_models", "runs"} <= tables
+    assert list((tmp_path / HIDDEN / "tmp").iterdir()) == []
+    kept = sorted(p.name.partition("-")[0] for p in databases.FOLDER.iterdir())
+    assert kept == ["mlflow", "prefect"]
+
+
+def test_a_database_that_a_server_keeps_is_not_made_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    databases.seed(tmp_path, ("mlflow",))
+    assert not (tmp_path / HIDDEN / "mlflow.db").exists()

@@ -6,7 +6,7 @@ import pytest
 from dvc.fs import LocalFileSystem
 from dvc.utils import serialize
 
-from stillhouse.pipeline.parsing import Remembering
+from stillhouse.pipeline.parsing import Remembering, remember
 
 
 def test_equal_text_is_parsed_once_and_given_to_each_reader_anew(
@@ -34,3 +34,9 @@ def test_broken_yaml_is_told_as_dvc_tells_it_each_time(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(serialize.YAMLFileCorruptedError):
             load(str(path), fs=LocalFileSystem())
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "code.lock.json"])
+def test_what_every_stage_reads_goes_through_it(name: str) -> None:
+    remember()
+    assert isinstance(serialize.LOADERS[LocalFileSystem().suffix(name)], Remembering)

@@ -4,12 +4,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from stillhouse.environment import Place
+from stillhouse.errors import short_of_memory
 from stillhouse.failpoints import failpoint
 from stillhouse.steps.step import Job, Progress, Step, untold
 from stillhouse.workspace import StepFiles, Workspace, dump_json, sync_folder
-
-# How libraries that know no MemoryError say it: torch, onnxruntime, C++, the kernel.
-NO_MEMORY = ("can't allocate memory", "allocate memory", "bad_alloc", "can't start new thread")
 
 
 def run_body(
@@ -57,8 +55,8 @@ def run_body(
 def _short_of_memory() -> Iterator[None]:
     try:
         yield
-    except RuntimeError as error:
-        if any(words in str(error) for words in NO_MEMORY):
+    except (RuntimeError, ImportError) as error:
+        if short_of_memory(error):
             raise MemoryError(str(error).splitlines()[0]) from None
         raise
 

@@ -36,6 +36,7 @@ def remember() -> None:
     """Let DVC load its YAML files through one `Remembering` of this process."""
     from dvc.utils import serialize
 
-    for suffix in (".yaml", ".yml"):
-        if not isinstance(serialize.LOADERS[suffix], Remembering):
-            serialize.LOADERS[suffix] = Remembering()
+    if not isinstance(serialize.LOADERS[".yaml"], Remembering):
+        ours = Remembering()
+        for suffix in (".yaml", ".yml", ".lock.json"):  # DVC takes code.lock.json for YAML too
+            serialize.LOADERS[suffix] = ours
