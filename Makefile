@@ -10,16 +10,16 @@ STAMP  := $(VENV)/.installed
 LOCKED_STAMP := $(VENV)/.locked
 PIP    := $(PY) -m pip --disable-pip-version-check
 LOCKED := --quiet --no-deps --require-hashes --only-binary :all:
-SOURCES := components flows tests benchmarks
+SOURCES := components flows tests benchmarks infra
 
 # pip asks rustc for its version, and rustup answers by writing into the home folder: give it one of ours.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
-.PHONY: help setup run test test-faults test-stories lint ui lock clean
+.PHONY: help setup run test test-faults test-stories lint ui team-local team-local-stop lock lock-images clean
 
 help:  ## explain these commands
 	@echo "Stillhouse: a student is promoted only with a receipt."; echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make the virtual environment from the lock (about two minutes, once)
 
@@ -44,6 +44,12 @@ lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 ui: $(STAMP)  ## MLflow's and Prefect's pages on loopback
 	@$(BIN)/stillhouse ui
 
+team-local: $(STAMP)  ## PostgreSQL, MLflow, Prefect and a worker as plain processes on loopback
+	@$(PY) infra/local/team.py start
+
+team-local-stop: $(STAMP)  ## stop them; their data stays
+	@$(PY) infra/local/team.py stop
+
 $(LOCKED_STAMP): requirements.lock requirements/build.lock
 	@command -v "$(PYTHON)" >/dev/null 2>&1 || { \
 	  echo "Stillhouse needs Python 3.11-3.13; '$(PYTHON)' was not found. Try: make PYTHON=/path/to/python3.12" >&2; exit 1; }
@@ -67,6 +73,12 @@ lock:  ## resolve requirements/*.in again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" --no-emit-package torch --excludes requirements/excludes.txt requirements/runtime.in requirements/dev.in requirements/build.in -o requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock" -c requirements.lock requirements/build.in -o requirements/build.lock
 	@! grep -nE '://|^--' requirements.lock requirements/build.lock
+
+lock-images:  ## resolve infra/images/*.in again, to the versions of requirements.lock (needs uv)
+	@for name in mlflow prefect; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock-images" -c requirements.lock infra/images/$$name.in -o infra/images/$$name.lock || exit 1; done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command "make lock-images" --no-emit-package torch --excludes requirements/excludes.txt -c requirements.lock requirements/runtime.in infra/images/worker.in -o infra/images/worker.lock
+	@! grep -nE '://|^--' infra/images/*.lock
 
 clean:  ## remove the virtual environment (data, artifacts and the registry stay)
 	rm -rf "$(VENV)"
