@@ -5,15 +5,15 @@ loopback.
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from integration.house import BIN, REPOSITORY, House, project
 
@@ -124,8 +124,10 @@ class Team:
 
 def kill(worker: subprocess.Popen[bytes]) -> None:
     """End a worker and whatever it started, as a machine does that loses its power."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(worker.pid, signal.SIGKILL)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in [*psutil.Process(worker.pid).children(recursive=True), worker]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
     worker.wait()
 
 
@@ -134,9 +136,11 @@ OFTEN = [{"interval": 30}]
 
 
 @contextlib.contextmanager
-def team(place: Path, changes: dict[str, Any] | None = None) -> Iterator[Team]:
+def team(
+    place: Path, changes: dict[str, Any] | None = None, files: Sequence[Path] = ()
+) -> Iterator[Team]:
     """Give a project on a server of its own that keeps schedules; all of it ends here."""
-    house = project(place / "the team's house", {**LITTLE, **(changes or {})})
+    house = project(place / "the team's house", {**LITTLE, **(changes or {})}, files)
     databases.seed(house.root)
     started = server.start(house.root, services=True)
     made = Team(house, started.url)
