@@ -53,6 +53,7 @@ def test_a_service_is_pinned_hardened_and_limited(name: str):
     limits = service["deploy"]["resources"]["limits"]
     assert float(limits["cpus"]) > 0
     assert re.fullmatch(r"\d+[MG]", limits["memory"])
+    assert limits["pids"] > 0
     assert "privileged" not in service
     assert all("docker.sock" not in str(volume) for volume in service.get("volumes", []))
 

@@ -167,7 +167,7 @@ def run(job: Job) -> Metrics:
 
 
 def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) -> None:
-    """Look before the whole job; tell what it will take where that is money, minutes or doubt."""
+    """Look before the whole job, and tell what it will take."""
     val, test, picked = asked
     views = (job.params.get("knowledge") or {}).get("views") or 1
     whole = Whole(
@@ -176,8 +176,7 @@ def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) ->
         + (views - 1) * (len(picked) if oracle.usd_per_row else 0),
     )
     found = probe(oracle, val, whole, job.clock)
-    if found.notable:
-        job.told(found.sentence)
+    job.told(found.sentence)
     job.timing["probe/job_seconds"] = round(found.seconds, 3)
 
 
