@@ -58,6 +58,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         TALLY.add(counted)
 
 
+@pytest.hookimpl(trylast=True)  # when every worker has told
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Write the counts of a whole run; one of a few tests would tell too little."""
     config = session.config

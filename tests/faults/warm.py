@@ -3,6 +3,7 @@ retrain needs, and one export, whose own imports take seconds. No client, engine
 """
 
 import io
+import logging
 import warnings
 
 import dvc.cachemgr
@@ -22,6 +23,7 @@ import torch
 
 from stillhouse.steps import all as steps_of
 
+logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -133,4 +134,13 @@ def test_another_dvc_command_that_does_not_end_is_named(root: Path):
     stages = Stages(root, {}, lambda sentence: None, ManualClock())
     with pytest.raises(Busy, match="dvc repro brew"), stages.reserved("brew"):
         pytest.fail("two commands write one file")
+    stages.close()
+
+
+def test_a_database_of_dvcs_that_cannot_be_used_is_told_as_what_the_system_refused(root: Path):
+    stages = Stages(root, {}, lambda sentence: None)
+    broken = pytest.raises(OSError, match="DVC cannot use its database: disk I/O error")
+    with broken, stages._locked():
+        raise sqlite3.OperationalError("disk I/O error")
+    assert stages.stale(["brew"]) == []  # and its lock is free again
     stages.close()

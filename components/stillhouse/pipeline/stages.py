@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -115,9 +116,12 @@ class Stages:
 
         # DVC takes a stage of its run cache to lie in the current folder, and a scheduled flow may
         # stand anywhere.
-        with contextlib.chdir(self.root), contextlib.ExitStack() as stack:
-            self._waited(lambda: stack.enter_context(lock_repo(self.repo)))
-            yield
+        try:
+            with contextlib.chdir(self.root), contextlib.ExitStack() as stack:
+                self._waited(lambda: stack.enter_context(lock_repo(self.repo)))
+                yield
+        except sqlite3.Error as error:  # what DVC remembers of files: full disk, no memory
+            raise OSError(f"DVC cannot use its database: {error}") from None
 
     def _waited(self, take: Callable[[], T]) -> T:
         """Take one of DVC's locks, and wait for whoever has it: a step that DVC starts never waits
