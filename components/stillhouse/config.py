@@ -290,7 +290,8 @@ def split_spec(point: str, spec: object, *, where: str) -> tuple[str, dict[str, 
 
 
 def check_spec(point: str, spec: Spec, *, where: str) -> None:
-    """Check a plugin's settings without making it; a search space is checked at both ends.
+    """Check a plugin's settings without making it; a search space is checked at both ends. A plugin
+    that can say more says it in a static `check(settings, *, where)`.
 
     Errors as `plugin`.
     """
@@ -306,8 +307,11 @@ def check_spec(point: str, spec: Spec, *, where: str) -> None:
                 for given, _ in trials
                 for end in ends(value, f"{where}.{key}")
             ]
+    early = getattr(make, "check", None)
     for given, place in trials:
-        checked(make, given, where=place)
+        found = checked(make, given, where=place)
+        if early is not None:
+            early(found, where=place)
 
 
 def adapt(annotation: Any, value: object, *, where: str) -> Any:

@@ -65,6 +65,9 @@ class Plugin:
 
 _user: dict[tuple[str, str], Plugin] = {}
 _user_modules: dict[str, ModuleType] = {}
+_named: dict[str, ModuleType] = {}  # modules of single classes that a setting names
+_root = Path()
+MODULE_NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 
 
 def snake(name: str) -> str:
@@ -185,7 +188,7 @@ def _import_named(entry: str, root: Path) -> ModuleType:
                     fix="Paths are relative to params.yaml.",
                 )
             return _import_file(path, entry)
-        if str(root) not in sys.path and path.is_dir():
+        if str(root) not in sys.path and (root / entry.partition(".")[0]).is_dir():
             sys.path.insert(0, str(root))
         points = [e for e in _offered() if e.name == entry]
         return importlib.import_module(points[0].value.partition(":")[0] if points else entry)
@@ -212,8 +215,11 @@ def use(entries: Iterable[str], root: Path) -> None:
         SettingsError: A file is missing or does not import, defines no plugin, a name is taken, or
             a constructor asks for a word that params.yaml uses itself.
     """
+    global _root
     _user.clear()
     _user_modules.clear()
+    _named.clear()
+    _root = root
     for entry in entries:
         module = _import_named(entry, root)
         _user_modules[module.__name__] = module
@@ -254,6 +260,54 @@ def user_files() -> dict[str, Path]:
     return {
         name: Path(module.__file__) for name, module in _user_modules.items() if module.__file__
     }
+
+
+def named(text: str, *, where: str) -> Any:
+    """Return what `my_models:Net` names: a class or function of a file or package beside
+    params.yaml, or of an installed package.
+
+    Raises:
+        SettingsError: It is no such name, the module does not import, or has no such thing.
+    """
+    found = MODULE_NAME.fullmatch(text)
+    if found is None:
+        raise SettingsError(
+            f"'{text}' names no class of a module.", where=where, fix="Write my_models:Net."
+        )
+    module, name = found.groups()
+    if module not in _named:
+        file = f"{module.replace('.', '/')}.py"
+        single = "." not in module and (_root / file).is_file()
+        try:
+            _named[module] = _import_named(file if single else module, _root)
+        except SettingsError as error:
+            error.where, error.fix = where, "Mend the file; it lies beside params.yaml."
+            raise
+        if single:
+            _user_modules[_named[module].__name__] = _named[module]
+    if not hasattr(_named[module], name):
+        raise SettingsError(
+            f"'{module}' has no '{name}'.",
+            where=where,
+            fix=nearest(name, [each for each in vars(_named[module]) if not each.startswith("_")]),
+        )
+    return getattr(_named[module], name)
+
+
+def named_files(words: Iterable[str]) -> set[Path]:
+    """Return the files beside params.yaml that settings such as `my_models:Net` name; of a package
+    all of them. Nothing is imported.
+    """
+    found = set()
+    for word in words:
+        match = MODULE_NAME.fullmatch(word)
+        place = _root.joinpath(*match[1].split(".")) if match else None
+        if match and place and place.with_suffix(".py").is_file():
+            found.add(place.with_suffix(".py"))
+        top = _root / match[1].partition(".")[0] if match else _root
+        if match and (top / "__init__.py").is_file():
+            found |= set(top.rglob("*.py"))
+    return found
 
 
 def installed() -> list[tuple[str, str]]:

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.ask import ask
-from stillhouse.teachers.onnx import Onnx, _scaled
+from stillhouse.teachers.onnx import Onnx
+from stillhouse.teachers.scaling import scaled
 from stillhouse.teachers.teacher import Lesson
 
 WEIGHT = np.random.default_rng(0).normal(size=(64, 10)).astype(np.float32)
@@ -108,8 +109,8 @@ def test_each_channel_has_its_own_scale() -> None:
         Schema("series", (5, 3), ("a", "b"), features),
     )
     form = {"mean": [0.0, 1.0, 2.0], "std": [1.0, 2.0, 4.0]}
-    assert _scaled(torch.ones(1, 3, 2, 2), form, image)[0, :, 0, 0].tolist() == [1.0, 0.0, -0.25]
-    assert _scaled(torch.ones(1, 5, 3), form, series)[0, 0].tolist() == [1.0, 0.0, -0.25]
+    assert scaled(torch.ones(1, 3, 2, 2), form, image)[0, :, 0, 0].tolist() == [1.0, 0.0, -0.25]
+    assert scaled(torch.ones(1, 5, 3), form, series)[0, 0].tolist() == [1.0, 0.0, -0.25]
 
 
 def test_it_says_how_many_weights_it_has_and_gives_logits_only(

@@ -177,6 +177,8 @@ def plugin_files(step: str, params: Mapping[str, Any]) -> set[Path]:
     found = set()
     for point, sections in BUILDS[step].items():
         words = _words([params.get(section) for section in sections])
+        if point in ("architectures", "teachers"):
+            found |= plugins.named_files(words)
         known = plugins.available(point)
         named = [plugin for name, plugin in known.items() if name in words]
         if point == "rules" or not named:

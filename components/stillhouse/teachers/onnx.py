@@ -15,6 +15,7 @@ from stillhouse.errors import SourceError
 from stillhouse.models import onnx_file
 from stillhouse.teachers.classes import order, require_count
 from stillhouse.teachers.probabilities import are_probabilities, log_probabilities
+from stillhouse.teachers.scaling import by_feature, scaled
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_json
 
@@ -68,10 +69,10 @@ class Onnx(Teacher):
         data = path.read_bytes()
         session = Session(data, lesson.val.schema.shape, where=path.name)
         scale = {
-            "mean": _by_feature(self.mean, lesson.val.schema, "teacher.mean"),
-            "std": _by_feature(self.std, lesson.val.schema, "teacher.std"),
+            "mean": by_feature(self.mean, lesson.val.schema, "teacher.mean"),
+            "std": by_feature(self.std, lesson.val.schema, "teacher.std"),
         }
-        answers = session(_scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
+        answers = session(scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
         require_count(answers.shape[1], lesson.val.classes, where=path.name)
         form = (
             self.output
@@ -105,7 +106,7 @@ class Exported(Oracle):
         self.parameters = session.parameters
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
-        answers = self._session(_scaled(inputs, self._form, self._schema))
+        answers = self._session(scaled(inputs, self._form, self._schema))
         if answers.ndim != 2 or answers.shape[1] != len(self._columns):
             raise SourceError(
                 f"the teacher answers {list(answers.shape)}, not [N, {len(self._columns)}].",
@@ -114,29 +115,6 @@ class Exported(Oracle):
             )
         ordered = answers[:, self._columns]
         return log_probabilities(ordered) if self._output == "probabilities" else ordered
-
-
-def _by_feature(values: tuple[float, ...], schema: Schema, where: str) -> list[float]:
-    features = len(schema.features)
-    if values and len(values) not in (1, features):
-        raise SourceError(
-            f"it holds {len(values)} numbers, the rows have {features} features.",
-            where=where,
-            fix="Give one number, or one a feature, in order.",
-        )
-    return list(values)
-
-
-def _scaled(inputs: Tensor, form: Mapping[str, Any], schema: Schema) -> Tensor:
-    """Return rows [B, *shape] as the teacher knows them: less its means, over its standard
-    deviations.
-    """
-    shape = (
-        (-1, *[1] * (len(schema.shape) - 1)) if schema.kind == "image" else (-1,)
-    )  # an image's channels come first, all other features last
-    if form.get("mean"):
-        inputs = inputs - torch.tensor(form["mean"]).view(shape)
-    return inputs / torch.tensor(form["std"]).view(shape) if form.get("std") else inputs
 
 
 class Session:
