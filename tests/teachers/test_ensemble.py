@@ -120,3 +120,31 @@ def test_members_that_do_not_fit_are_refused_by_their_place(
     with pytest.raises(error, match=said):
         make(*members)
     make(LINE, LINE)
+
+
+def test_trust_by_row_takes_each_member_where_it_is_sure_of_itself(
+    lesson: Callable[[], Lesson],
+) -> None:
+    given = lesson()
+    rows, targets = given.val.rows, given.val.targets
+    known = torch.nn.functional.one_hot(targets, 10).float()
+    first = (targets < 5).unsqueeze(1)
+    # each member knows half of the classes and guesses, without confidence, among the others
+    answers = {}
+    for number, mine in enumerate((first, ~first)):
+        guess = torch.nn.functional.one_hot((targets + 1) % 10, 10).float()
+        sure = torch.where(mine, 0.9 * known + 0.01, 0.3 * guess + 0.07)
+        path = given.root / f"{number}.npz"
+        np.savez(path, rows=rows.numpy(), probabilities=sure.double().numpy())
+        answers[number] = path.name
+    members = [{"name": "predictions", "path": path} for path in answers.values()]
+    right = {}
+    for weights in ("equal", "row"):
+        teacher = make(*members, weights=weights)
+        oracle = teacher.recall(teacher.learn(given), given.train.schema)
+        said = ask(oracle, given.val)
+        torch.testing.assert_close(
+            said.double().exp().sum(1), torch.ones(len(rows)).double(), rtol=1e-4, atol=1e-4
+        )
+        right[weights] = said.softmax(1)[torch.arange(len(rows)), targets]
+    assert (right["row"] > right["equal"] + 0.1).all()

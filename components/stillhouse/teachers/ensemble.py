@@ -1,10 +1,10 @@
 """Several teachers that answer as one: the average of their probabilities."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from stillhouse.models.access import accept
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.probabilities import log_probabilities
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
+from stillhouse.teachers.trust import Trust, learn
 from stillhouse.workspace import dump_json
 
 FORM = "form.json"
@@ -30,11 +31,13 @@ class Ensemble(Teacher):
         members: Teachers with their settings: `[{name: sklearn}, {name: fit, architecture: {name:
             mlp}}]`. A member's seed is its own plus its place, so that the same one twice is two
             different ones.
-        weights: `equal`, or `accuracy`: each member weighs as its accuracy on val.
+        weights: `equal`; `accuracy`: each member weighs as its accuracy on val; or `row`: in each
+            row by the chance, beyond guessing, that it is right there, which its confidence tells,
+            as learned on val.
     """
 
     def __init__(
-        self, *, members: tuple[Spec, ...], weights: Literal["equal", "accuracy"] = "equal"
+        self, *, members: tuple[Spec, ...], weights: Literal["equal", "accuracy", "row"] = "equal"
     ) -> None:
         if len(members) < 2:
             raise SettingsError(
@@ -50,32 +53,33 @@ class Ensemble(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         files: dict[str, bytes] = {}
-        weights = []
+        weights, trusts = [], []
         for at, (name, member) in enumerate(zip(self.names, self.members, strict=True)):
             accept(name, member.accepts, lesson.train.schema.kind)
             made = member.learn(
                 replace(lesson, seed=lesson.seed + at, scratch=lesson.scratch / f"member {at}")
             )
             files |= {f"{at}/{inner}": data for inner, data in made.items()}
-            weights.append(self._weight(member, made, lesson, at))
-        return {
-            **files,
-            FORM: dump_json({"weights": [weight / sum(weights) for weight in weights]}),
-        }
-
-    def _weight(self, member: Teacher, made: Mapping[str, bytes], lesson: Lesson, at: int) -> float:
-        if self.weights == "equal":
-            return 1.0
-        val = lesson.val.labelled
-        answers = ask(
-            member.recall(made, lesson.train.schema), val, where=f"teacher.members.{at}, on val"
+            weights.append(1.0)
+            if self.weights == "equal":
+                continue
+            val = lesson.val.labelled
+            oracle = member.recall(made, lesson.train.schema)
+            answers = ask(oracle, val, where=f"teacher.members.{at}, on val")
+            trusts.append(asdict(learn(answers, val.targets)))
+            # one that is never right must not make the sum 0
+            weights[-1] = max(float(accuracy(answers, val.targets)), 1e-6)
+        form: dict[str, Any] = (
+            {"trust": trusts}
+            if self.weights == "row"
+            else {"weights": [weight / sum(weights) for weight in weights]}
         )
-        return max(
-            float(accuracy(answers, val.targets)), 1e-6
-        )  # one that is never right must not make the sum 0
+        return {**files, FORM: dump_json(form)}
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
-        weights = json.loads(files[FORM])["weights"]
+        form = json.loads(files[FORM])
+        trusts = [Trust(**each) for each in form.get("trust", [])]
+        weights: Sequence[float | Trust] = trusts or form["weights"]
         held = [
             {
                 name.partition("/")[2]: data
@@ -91,9 +95,14 @@ class Ensemble(Teacher):
 
 
 class Average(Oracle):
-    """The weighted mean of several teachers' probabilities."""
+    """The weighted mean of several teachers' probabilities.
 
-    def __init__(self, oracles: list[Oracle], weights: list[float]) -> None:
+    Args:
+        oracles: The members.
+        weights: One each, of sum 1; or how far each is to be trusted in a row.
+    """
+
+    def __init__(self, oracles: list[Oracle], weights: Sequence[float | Trust]) -> None:
         self._oracles, self._weights = oracles, weights
         counts = [oracle.parameters for oracle in oracles]
         self.parameters = sum(counts) if all(counts) else 0
@@ -101,11 +110,18 @@ class Average(Oracle):
         self.usd_per_row = sum(oracle.usd_per_row for oracle in oracles)
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
+        answers = [oracle.logits(inputs, rows) for oracle in self._oracles]
         parts = [
-            weight * oracle.logits(inputs, rows).double().softmax(dim=1)
-            for oracle, weight in zip(self._oracles, self._weights, strict=True)
+            self._weight(weight, answer) * answer.double().softmax(dim=1)
+            for weight, answer in zip(self._weights, answers, strict=True)
         ]
-        return log_probabilities(torch.stack(parts).sum(dim=0))
+        total = torch.stack(parts).sum(dim=0)
+        if isinstance(self._weights[0], Trust):
+            total = total / total.sum(dim=1, keepdim=True)
+        return log_probabilities(total)
+
+    def _weight(self, weight: float | Trust, answer: Tensor) -> float | Tensor:
+        return weight.weight(answer).unsqueeze(1) if isinstance(weight, Trust) else weight
 
     def answers(self, rows: Tensor) -> Tensor:
         return torch.stack([oracle.answers(rows) for oracle in self._oracles]).all(dim=0)

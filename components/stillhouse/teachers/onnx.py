@@ -66,14 +66,19 @@ class Onnx(Teacher):
                 where=str(path),
                 fix="Check the path; relative ones start at params.yaml.",
             )
-        data = path.read_bytes()
-        session = Session(data, lesson.val.schema.shape, where=path.name)
+        return self.take(path.read_bytes(), lesson, where=path.name)
+
+    def take(self, data: bytes, lesson: Lesson, *, where: str) -> Mapping[str, bytes]:
+        """Return the files that make this teacher, from the bytes of an ONNX file. Errors as
+        `learn`.
+        """
+        session = Session(data, lesson.val.schema.shape, where=where)
         scale = {
             "mean": by_feature(self.mean, lesson.val.schema, "teacher.mean"),
             "std": by_feature(self.std, lesson.val.schema, "teacher.std"),
         }
         answers = session(scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
-        require_count(answers.shape[1], lesson.val.classes, where=path.name)
+        require_count(answers.shape[1], lesson.val.classes, where=where)
         form = (
             self.output
             if self.output != "auto"
