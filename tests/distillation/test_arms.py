@@ -9,7 +9,7 @@ from stillhouse.distillation.objective import Distillation
 from stillhouse.errors import SettingsError, UsageError
 from stillhouse.models.outputs import Batch
 from stillhouse.training.fit import fit
-from stillhouse.training.objective import CrossEntropy
+from stillhouse.training.objective import Labels
 
 SECTION = {
     "method": {"name": "dist"},
@@ -57,7 +57,7 @@ def test_spaces_inside_the_method_are_the_students_own():
 
 
 def test_none_learns_from_labelled_rows_alone_and_ignores_the_teacher():
-    assert isinstance(objective("none", SECTION, None), CrossEntropy)
+    assert isinstance(objective("none", SECTION, None), Labels)
     rows = rows_of("none", PICKED)
     assert len(rows) == 9
     assert (rows.targets >= 0).all()

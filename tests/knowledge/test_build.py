@@ -9,7 +9,8 @@ import torch
 from stillhouse import failpoints
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SourceError
-from stillhouse.knowledge.build import MANIFEST, build, sentinel_places, shifted
+from stillhouse.evaluation.tasks import CLASSIFICATION
+from stillhouse.knowledge.build import MANIFEST, build, sentinel_places
 from stillhouse.workspace import write_atomic
 
 Writer = Callable[[str, bytes], None]
@@ -38,7 +39,7 @@ def disarmed() -> Iterator[None]:
 
 def test_shifting_a_row_changes_no_softmax_and_large_logits_do_not_overflow() -> None:
     logits = torch.tensor([[1e6, 1e6 - 3, -1e6], [5.0, 2.0, 1.0]])
-    kept = shifted(logits)
+    kept = CLASSIFICATION.stored(logits)
     assert torch.isfinite(kept).all()
     assert kept.amax(dim=1).tolist() == [0.0, 0.0]
     torch.testing.assert_close(

@@ -9,7 +9,8 @@ from stillhouse import failpoints
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.view import Views
 from stillhouse.errors import UsageError
-from stillhouse.knowledge.build import MANIFEST, build, shifted
+from stillhouse.evaluation.tasks import CLASSIFICATION
+from stillhouse.knowledge.build import MANIFEST, build
 from stillhouse.knowledge.store import Knowledge
 from stillhouse.teachers.predictions import Listed
 from stillhouse.workspace import write_atomic
@@ -35,7 +36,7 @@ def test_an_answer_belongs_to_the_view_that_the_student_sees(
 ) -> None:
     found = Knowledge.open(stored(oracle, digits, tmp_path), digits, oracle)
     every = found.views.all(digits)
-    said = shifted(oracle.logits(every.inputs, every.rows)).float()
+    said = CLASSIFICATION.stored(oracle.logits(every.inputs, every.rows)).float()
     assert found.every().shape == (300, 10)
     torch.testing.assert_close(found.every(), said, rtol=2e-3, atol=2e-3)
     assert not torch.allclose(found.logits(1), found.logits(0), atol=0.1)

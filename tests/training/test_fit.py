@@ -17,10 +17,11 @@ from stillhouse import failpoints
 from stillhouse.errors import DataError, SettingsError, TrainingFailed
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.metrics import accuracy
+from stillhouse.evaluation.tasks import CLASSIFICATION
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 from stillhouse.training.fit import FitSettings, Objective, fit
-from stillhouse.training.objective import CrossEntropy, labelled_cross_entropy
+from stillhouse.training.objective import Labels, labelled_loss
 from stillhouse.workspace import load_tensors
 
 TRAIN, VAL = blobs(60), blobs(30, seed=1)
@@ -35,7 +36,7 @@ def same(a: nn.Module, b: nn.Module) -> bool:
 def test_a_net_learns_the_clouds():
     fitted = fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         FitSettings(epochs=60, optimizer={"name": "adamw", "lr": 0.03}),
@@ -51,7 +52,7 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     one, two, other = (
         fit(
             net(TRAIN, dropout=0.3),
-            CrossEntropy(),
+            Labels(),
             TRAIN,
             VAL,
             FitSettings(epochs=5, batch=16, seed=seed),
@@ -65,29 +66,27 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
 
 def test_the_callers_random_state_is_left_alone():
     before = torch.get_rng_state()
-    fit(net(TRAIN, dropout=0.3), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=2))
+    fit(net(TRAIN, dropout=0.3), Labels(), TRAIN, VAL, FitSettings(epochs=2))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_steps_are_epochs_times_batches_unless_they_are_given():
-    assert fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=3, batch=16)).steps == 12
+    assert fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=3, batch=16)).steps == 12
     few = TRAIN.take(torch.arange(12))
-    fitted = fit(net(few), CrossEntropy(), few, VAL, FitSettings(epochs=3, batch=16, steps=12))
+    fitted = fit(net(few), Labels(), few, VAL, FitSettings(epochs=3, batch=16, steps=12))
     assert fitted.steps == 12
     assert fitted.history[-1].epoch == 12
 
 
 def test_the_curve_has_at_most_forty_points_and_ends_at_the_last_step():
-    fitted = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=100))
+    fitted = fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=100))
     assert len(fitted.history) == 40
     assert fitted.history[-1].step == fitted.steps == 100
 
 
 def test_without_val_rows_the_curve_has_no_accuracy_and_training_goes_on():
-    fitted = fit(
-        net(TRAIN), CrossEntropy(), TRAIN, VAL.take(torch.arange(0)), FitSettings(epochs=2)
-    )
-    assert math.isnan(fitted.history[-1].val_accuracy)
+    fitted = fit(net(TRAIN), Labels(), TRAIN, VAL.take(torch.arange(0)), FitSettings(epochs=2))
+    assert math.isnan(fitted.history[-1].val_score)
     assert fitted.steps == 2
 
 
@@ -95,7 +94,7 @@ def test_patience_without_val_rows_is_refused():
     with pytest.raises(SettingsError, match="patience needs labelled val rows"):
         fit(
             net(TRAIN),
-            CrossEntropy(),
+            Labels(),
             TRAIN,
             VAL.take(torch.arange(0)),
             FitSettings(epochs=2, patience=1),
@@ -104,36 +103,35 @@ def test_patience_without_val_rows_is_refused():
 
 def test_training_without_rows_is_refused():
     with pytest.raises(DataError, match="no rows to learn from"):
-        fit(net(TRAIN), CrossEntropy(), TRAIN.take(torch.arange(0)), VAL, FitSettings(epochs=2))
+        fit(net(TRAIN), Labels(), TRAIN.take(torch.arange(0)), VAL, FitSettings(epochs=2))
 
 
 def test_patience_stops_early_and_keeps_the_best_weights():
     settings = FitSettings(
         epochs=300, batch=8, patience=10, optimizer={"name": "adamw", "lr": 0.05}
     )
-    fitted = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, settings)
-    best = max(fitted.history, key=lambda epoch: (epoch.val_accuracy, -epoch.val_nll))
+    fitted = fit(net(TRAIN), Labels(), TRAIN, VAL, settings)
+    best = max(fitted.history, key=lambda epoch: (epoch.val_score, -epoch.val_loss))
     assert fitted.history[-1].epoch == fitted.best_epoch + 10 < 300
     assert fitted.best_epoch == best.epoch
-    assert accuracy(logits_of(fitted.model, VAL.inputs), VAL.targets) == best.val_accuracy
+    assert accuracy(logits_of(fitted.model, VAL.inputs), VAL.targets) == best.val_score
 
 
 def test_without_patience_the_last_weights_are_kept():
-    fitted = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=20))
+    fitted = fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=20))
     assert fitted.best_epoch == 20
     assert (
-        accuracy(logits_of(fitted.model, VAL.inputs), VAL.targets)
-        == fitted.history[-1].val_accuracy
+        accuracy(logits_of(fitted.model, VAL.inputs), VAL.targets) == fitted.history[-1].val_score
     )
 
 
 def test_an_average_of_the_weights_is_what_is_kept():
-    plain = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=20))
-    averaged = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=20, ema=0.9))
+    plain = fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=20))
+    averaged = fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=20, ema=0.9))
     assert not same(plain.model, averaged.model)
     assert (
         accuracy(logits_of(averaged.model, VAL.inputs), VAL.targets)
-        == averaged.history[-1].val_accuracy
+        == averaged.history[-1].val_score
     )
 
 
@@ -143,7 +141,7 @@ def test_a_longer_gradient_is_cut_to_the_norm():
     sgd = {"name": "sgd", "lr": 1.0, "momentum": 0.0, "weight_decay": 0.0}
     fitted = fit(
         start,
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         FitSettings(epochs=1, warmup=0.0, clip=0.01, optimizer=sgd),
@@ -163,7 +161,7 @@ class Scaled(Objective):
         self.told = 0
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
-        return labelled_cross_entropy(model(batch.inputs) * self.scale, batch)
+        return labelled_loss(CLASSIFICATION, model(batch.inputs) * self.scale, batch)
 
     def after_step(self, model: Classifier) -> None:
         self.told += 1
@@ -184,7 +182,7 @@ def test_a_loss_that_is_not_a_number_names_the_rows_by_their_source():
     ) as caught:
         fit(
             net(TRAIN),
-            CrossEntropy(),
+            Labels(),
             replace(TRAIN, inputs=inputs).take(torch.arange(60)),
             VAL,
             FitSettings(epochs=2, seed=1),
@@ -196,7 +194,7 @@ def test_weights_that_diverge_are_told_apart_from_bad_rows():
     with pytest.raises(TrainingFailed, match="Lower the learning rate"):
         fit(
             net(TRAIN),
-            CrossEntropy(),
+            Labels(),
             TRAIN,
             VAL,
             FitSettings(epochs=50, clip=1e30, warmup=0.0, optimizer={"name": "sgd", "lr": 1e30}),
@@ -220,7 +218,7 @@ def test_progress_tells_epochs():
     told: list[tuple[int, int, str]] = []
     fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         FitSettings(epochs=3),
@@ -281,7 +279,7 @@ def test_a_training_that_fails_anywhere_goes_on_to_the_same_bits(
     assert whole.history == cut.history
 
 
-class Drawing(CrossEntropy):
+class Drawing(Labels):
     """Draws from every global generator there is, as somebody's plugin may."""
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
@@ -324,14 +322,14 @@ def test_the_callers_other_generators_are_left_alone_too():
 def test_a_checkpoint_with_one_changed_bit_is_not_used(tmp_path: Path):
     told: list[str] = []
     settings = FitSettings(epochs=12, batch=20)
-    whole = fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, settings, checkpoint=tmp_path / "c")
+    whole = fit(net(TRAIN), Labels(), TRAIN, VAL, settings, checkpoint=tmp_path / "c")
     data = bytearray((tmp_path / "c").read_bytes())
     data[-100] ^= 1  # within some tensor: the file is read without complaint
     (tmp_path / "c").write_bytes(bytes(data))
     assert load_tensors(tmp_path / "c")
     again = fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         settings,
@@ -343,7 +341,7 @@ def test_a_checkpoint_with_one_changed_bit_is_not_used(tmp_path: Path):
     told.clear()
     fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         settings,
@@ -353,7 +351,7 @@ def test_a_checkpoint_with_one_changed_bit_is_not_used(tmp_path: Path):
     assert told == ["going on after step 36"]
 
 
-class Counting(CrossEntropy):
+class Counting(Labels):
     """Counts its steps where a checkpoint's identity does not look."""
 
     def __init__(self) -> None:
@@ -382,18 +380,18 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path):
 )
 def test_a_checkpoint_of_other_settings_is_not_used(tmp_path: Path, change: dict[str, object]):
     told: list[str] = []
-    fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=6), checkpoint=tmp_path / "c")
+    fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=6), checkpoint=tmp_path / "c")
     other = replace(FitSettings(epochs=6), **change)
     mine = fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         other,
         checkpoint=tmp_path / "c",
         progress=lambda done, total, note: told.append(note),
     )
-    assert same(mine.model, fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, other).model)
+    assert same(mine.model, fit(net(TRAIN), Labels(), TRAIN, VAL, other).model)
     assert "of another training" in told[0]
 
 
@@ -403,16 +401,14 @@ def test_a_broken_checkpoint_costs_time_and_nothing_else(tmp_path: Path, data: b
     (tmp_path / "c").write_bytes(data)
     mine = fit(
         net(TRAIN),
-        CrossEntropy(),
+        Labels(),
         TRAIN,
         VAL,
         FitSettings(epochs=3),
         checkpoint=tmp_path / "c",
         progress=lambda done, total, note: told.append(note),
     )
-    assert same(
-        mine.model, fit(net(TRAIN), CrossEntropy(), TRAIN, VAL, FitSettings(epochs=3)).model
-    )
+    assert same(mine.model, fit(net(TRAIN), Labels(), TRAIN, VAL, FitSettings(epochs=3)).model)
     assert told[0].startswith("starting anew")
 
 
@@ -421,15 +417,11 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path: Path):
     failpoints.arm("training.after_checkpoint=raise@1")
     try:
         with pytest.raises(failpoints.Injected):
-            fit(
-                net(TRAIN), CrossEntropy(), TRAIN, VAL, settings, checkpoint=tmp_path / "c", every=5
-            )
+            fit(net(TRAIN), Labels(), TRAIN, VAL, settings, checkpoint=tmp_path / "c", every=5)
         kept = (tmp_path / "c").read_bytes()
         failpoints.arm("workspace.before_fsync=enospc")
         with pytest.raises(OSError, match="No space left"):
-            fit(
-                net(TRAIN), CrossEntropy(), TRAIN, VAL, settings, checkpoint=tmp_path / "c", every=5
-            )
+            fit(net(TRAIN), Labels(), TRAIN, VAL, settings, checkpoint=tmp_path / "c", every=5)
     finally:
         failpoints.arm("")
     assert (tmp_path / "c").read_bytes() == kept

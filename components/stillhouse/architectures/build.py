@@ -10,7 +10,7 @@ from stillhouse.architectures.architecture import Architecture
 from stillhouse.data.schema import Schema
 from stillhouse.errors import UsageError
 from stillhouse.models.access import accept
-from stillhouse.models.classifier import Classifier
+from stillhouse.models.classifier import Classifier, model_of
 from stillhouse.models.normalize import Normalize
 
 
@@ -38,15 +38,14 @@ def build_classifier(
     accept(spec["name"], architecture.accepts, schema.kind)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Classifier(
-            copy.deepcopy(normalize), architecture.build(normalize.shape, len(schema.classes))
-        )
+        net = architecture.build(normalize.shape, len(schema.outputs))
+        model = model_of(schema, copy.deepcopy(normalize), net)
         _refuse_other_shape(model, schema, spec["name"], where)
     return model
 
 
 def _refuse_other_shape(model: Classifier, schema: Schema, name: str, where: str) -> None:
-    rows, wanted = torch.zeros(2, *schema.shape), (2, len(schema.classes))
+    rows, wanted = torch.zeros(2, *schema.shape), (2, len(schema.outputs))
     try:
         with torch.no_grad():
             found = tuple(model.eval()(rows).shape)

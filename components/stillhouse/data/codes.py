@@ -95,7 +95,7 @@ def require_classes(dataset: Dataset, *, where: str) -> None:
         name, rows = few[0]
         more = f" (and {len(few) - 1} more classes like it)" if len(few) > 1 else ""
         many = (
-            " The target looks like a quantity; Stillhouse learns classes: bin it first."
+            " The target looks like a quantity: set task: regression beside it, or bin it first."
             if len(few) > 0.2 * sum(counts.values())
             else ""
         )

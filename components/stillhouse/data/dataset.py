@@ -11,13 +11,19 @@ from stillhouse.data.schema import Schema
 UNLABELLED = -1
 
 
+def known(targets: Tensor) -> Tensor:
+    """Return which targets [N] are there, bool [N]: class codes but −1, quantities but NaN."""
+    return ~targets.isnan() if targets.is_floating_point() else targets != UNLABELLED
+
+
 @dataclass(frozen=True)
 class Dataset:
     """N rows in data space: images in [0, 1], tables in raw units, missing cells NaN.
 
     Attributes:
         inputs: [N, *schema.shape], float32.
-        targets: [N], int64; −1 where unlabelled.
+        targets: [N], int64 class codes, −1 where unlabelled; or float32 quantities, NaN where
+            unlabelled.
         schema: What a row is.
         rows: [N], int64: the row's number in its source, its name for people and for stored
             answers.
@@ -57,13 +63,13 @@ class Dataset:
     @property
     def labelled(self) -> "Dataset":
         """The rows that have a target."""
-        return self.take(self.targets != UNLABELLED)
+        return self.take(known(self.targets))
 
     def fingerprint(self) -> str:
         """Return the sha256 over inputs, targets and schema: the same rows in the same order give
         the same one.
         """
-        digest = hashlib.sha256(repr(self.schema).encode())
+        digest = hashlib.sha256(self.schema.identity.encode())
         digest.update(self.inputs.contiguous().numpy().tobytes())
         digest.update(self.targets.contiguous().numpy().tobytes())
         return digest.hexdigest()

@@ -10,6 +10,7 @@ from torch import Tensor
 from stillhouse.data.dataset import UNLABELLED, Dataset
 from stillhouse.data.keys import row_keys
 from stillhouse.data.notices import AllTaken
+from stillhouse.data.targets import targets_of
 from stillhouse.errors import SettingsError
 
 
@@ -71,14 +72,11 @@ def pick(train: Dataset, *, labelled: int | None, unlabelled: int | None) -> Pic
             fix=fix,
         )
     ranks = [hashlib.sha256(b"pick\0" + key).digest() for key in row_keys(train)]
-    free = {
-        code: [at for at, target in enumerate(train.targets.tolist()) if target == code]
-        for code in range(UNLABELLED, len(train.classes))
-    }
+    free = targets_of(train.schema).strata(train.targets)
     for rows in free.values():
         rows.sort(key=lambda at: (ranks[at], at))
-    known = [free[code] for code in range(len(train.classes))]
-    first = _take(known, labelled, 1, "labelled")
+    labelled_rows = [rows for code, rows in free.items() if code != UNLABELLED]
+    first = _take(labelled_rows, labelled, 1, "labelled")
     seen = set(first)
     rest = [[at for at in rows if at not in seen] for rows in free.values()]
     second = _take(rest, unlabelled or 0, 0, "unlabelled")

@@ -2,11 +2,12 @@
 a validation respect.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Kind = Literal["image", "table", "series", "text", "tokens"]
 FeatureKind = Literal["number", "integer", "category", "binary"]
+Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,27 @@ class Feature:
 
 
 @dataclass(frozen=True)
+class Quantity:
+    """A number that is to be told: the target of a regression.
+
+    Attributes:
+        name: As the source calls it.
+        unit: Of its values; empty if dimensionless.
+        quantiles: Levels in (0, 1), rising, with 0.5 among them, that a model tells in place of the
+            mean; empty: the mean.
+    """
+
+    name: str
+    unit: str = ""
+    quantiles: tuple[float, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a model tells of it, by column."""
+        return tuple(f"q{level:g}" for level in self.quantiles) or ("mean",)
+
+
+@dataclass(frozen=True)
 class Schema:
     """What every row of a data set looks like.
 
@@ -42,16 +64,28 @@ class Schema:
         kind: image rows are [channels, height, width] in [0, 1]; series rows [T, D]; table rows [D]
             in raw units.
         shape: The shape of one row's inputs.
-        classes: Class names by code. They are data: text that may be hostile.
+        classes: Class names by code; none in a regression. They are data: text that may be hostile.
         features: One a column (table) or channel (image, series).
-        task: What is predicted. Classification so far.
+        task: What is predicted; `stillhouse.evaluation.tasks` knows what follows from it.
+        quantity: What a regression tells; None for classes.
+        positive: Of two classes the one that is looked for; empty: the second.
+        constraints: What holds between the columns of every row, such as `systolic > diastolic`.
     """
 
     kind: Kind
     shape: tuple[int, ...]
     classes: tuple[str, ...]
     features: tuple[Feature, ...]
-    task: Literal["classification"] = "classification"
+    task: Task = "classification"
+    # Neither is part of a data set's identity where it says nothing.
+    quantity: Quantity | None = field(default=None, repr=False)
+    positive: str = field(default="", repr=False)
+    constraints: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a model answers, by column: classes, or what it tells of a quantity."""
+        return self.classes if self.quantity is None else self.quantity.outputs
 
     @property
     def tabular(self) -> bool:
@@ -63,9 +97,23 @@ class Schema:
         """The axis of inputs [N, *shape] along which the features lie: columns, or channels."""
         return 2 if self.kind == "series" else 1
 
+    @property
+    def positive_code(self) -> int | None:
+        """The code of the class that is looked for; None where there are not two."""
+        if len(self.classes) != 2:
+            return None
+        return self.classes.index(self.positive) if self.positive else 1
+
     def as_dict(self) -> dict[str, Any]:
         """Return JSON's form of it."""
-        return asdict(self)
+        said = asdict(self)
+        return {key: said[key] for key in said if key not in _OPTIONAL or said[key]}
+
+    @property
+    def identity(self) -> str:
+        """All of it as text; equal schemas have equal ones."""
+        told = [repr(value) for value in (self.quantity, self.positive, self.constraints) if value]
+        return "".join([repr(self), *told])
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> "Schema":
@@ -73,6 +121,17 @@ class Schema:
         features = tuple(
             Feature(**{**f, "categories": tuple(f["categories"])}) for f in value["features"]
         )
+        told = value.get("quantity")
         return cls(
-            value["kind"], tuple(value["shape"]), tuple(value["classes"]), features, value["task"]
+            value["kind"],
+            tuple(value["shape"]),
+            tuple(value["classes"]),
+            features,
+            value["task"],
+            Quantity(**{**told, "quantiles": tuple(told["quantiles"])}) if told else None,
+            value.get("positive", ""),
+            tuple(value.get("constraints", ())),
         )
+
+
+_OPTIONAL = frozenset({"quantity", "positive", "constraints"})

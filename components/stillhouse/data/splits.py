@@ -9,8 +9,9 @@ import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.keys import row_keys, uniform
+from stillhouse.data.targets import targets_of
 from stillhouse.errors import DataError, SettingsError
 
 Part = Annotated[float, Gt(0), Lt(1)]
@@ -54,7 +55,7 @@ def assign(dataset: Dataset, split: Split) -> Tensor:
     Raises:
         DataError: The data have no groups or no time, but the split is by them.
     """
-    labelled = dataset.targets != UNLABELLED
+    labelled = known(dataset.targets)
     if split.by == "time":
         return _by_time(dataset, split, labelled)
     keys = row_keys(dataset)
@@ -71,8 +72,8 @@ def assign(dataset: Dataset, split: Split) -> Tensor:
     places = torch.tensor([_place(uniform(name, f"split {split.seed}"), split) for name in names])
     held_back = {
         name
-        for name, place, known in zip(names, places.tolist(), labelled.tolist(), strict=True)
-        if known and place != TRAIN
+        for name, place, told in zip(names, places.tolist(), labelled.tolist(), strict=True)
+        if told and place != TRAIN
     }
     shown = torch.tensor([name in held_back for name in names])
     return torch.where(labelled, places, torch.where(shown, ASIDE, TRAIN))
@@ -116,35 +117,30 @@ def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
     fix = f"Bring more {units}, change prepare.split.val or prepare.split.test" + (
         "." if split.by == "time" else ", or try another prepare.split.seed."
     )
-    absent = []
+    absent, sort = [], targets_of(dataset.schema)
     for name, place in NAMES.items():
-        targets = dataset.targets[(places == place) & (dataset.targets != UNLABELLED)]
-        present = set(targets.tolist())
-        if not present:
+        targets = dataset.targets[(places == place) & known(dataset.targets)]
+        if not len(targets):
             raise DataError(
                 f"no labelled row of {len(dataset)} falls into {name}.",
                 where="prepare.split",
                 fix=fix,
             )
-        if len(present) == 1:
-            only = dataset.classes[present.pop()]
+        if alike := sort.alike(targets):
             raise DataError(
-                f"{name} has {len(targets)} labelled row(s) of only one class, '{only}'.",
+                f"{name} has {len(targets)} labelled row(s) {alike}.",
                 where="prepare.split",
                 fix=fix,
             )
-        missing = [
-            dataset.classes[code] for code in range(len(dataset.classes)) if code not in present
-        ]
+        missing = sort.lacking(targets)
         if missing and place == TRAIN:
             raise DataError(
-                f"no row of the class '{missing[0]}' falls into train, so that it cannot be "
-                "learned.",
+                f"no row of {missing[0]} falls into train, so that it cannot be learned.",
                 where="prepare.split",
                 fix=fix,
             )
         absent += [
-            f"{name} has no row of the class '{lacking}'; nothing is measured of it there."
+            f"{name} has no row of {lacking}; nothing is measured of it there."
             for lacking in missing
         ]
     return absent

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset, known
+from stillhouse.data.targets import targets_of
 
 MAX_FEATURES = 256
 
@@ -18,18 +19,17 @@ def statistics(dataset: Dataset) -> dict[str, Any]:
         null where a column has no value.
     """
     columns = dataset.inputs.movedim(dataset.schema.feature_axis, 0).flatten(1).double()
-    known = dataset.targets[dataset.targets != UNLABELLED]
-    counts = torch.bincount(known, minlength=len(dataset.classes)).double()
+    told = targets_of(dataset.schema).statistics(dataset.targets[known(dataset.targets)])
     named = zip(dataset.schema.features[:MAX_FEATURES], columns, strict=False)
     return {
-        "classes": (counts / max(len(known), 1)).tolist(),
+        **told,
         "features": [{"name": feature.name, **_column(values)} for feature, values in named],
     }
 
 
 def _column(values: torch.Tensor) -> dict[str, float | None]:
-    known = values[~values.isnan()]
-    missing = 1 - len(known) / max(len(values), 1)
-    if len(known) == 0:
+    there = values[~values.isnan()]
+    missing = 1 - len(there) / max(len(values), 1)
+    if len(there) == 0:
         return {"mean": None, "std": None, "missing": missing}
-    return {"mean": known.mean().item(), "std": known.std(correction=0).item(), "missing": missing}
+    return {"mean": there.mean().item(), "std": there.std(correction=0).item(), "missing": missing}

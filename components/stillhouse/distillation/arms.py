@@ -22,7 +22,8 @@ from stillhouse.distillation.controls import (
 from stillhouse.distillation.live import Pair
 from stillhouse.distillation.objective import Distillation
 from stillhouse.distillation.settings import read
-from stillhouse.training.objective import CrossEntropy, Objective
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
+from stillhouse.training.objective import Labels, Objective
 from stillhouse.training.settings import FitSettings
 
 Arm = str
@@ -75,6 +76,8 @@ def objective(
     *,
     pair: Pair | None = None,
     views: int = 1,
+    task: Task = CLASSIFICATION,
+    weights: Tensor | None = None,
 ) -> Objective:
     """Return an arm's loss.
 
@@ -91,6 +94,8 @@ def objective(
         where: The section's path, for messages.
         pair: Both models and the rows, for methods that look at features.
         views: Augmented views of each row, one after another in `answers`.
+        task: What is predicted.
+        weights: Of the labels, by class [C]; None: all 1.
 
     Raises:
         SettingsError: A setting does not fit.
@@ -99,9 +104,9 @@ def objective(
     """
     settings = read(section_of(arm, section), where)
     if arm == "smooth":
-        return SmoothedLabels(settings.smoothing)
+        return SmoothedLabels(settings.smoothing, task, weights)
     if arm in LABELS_ONLY:
-        return CrossEntropy()
+        return Labels(task, weights)
     return Distillation(
         method=config.plugin("methods", settings.method, where=f"{where}.method"),
         selector=config.plugin("selectors", settings.selector, where=f"{where}.selector"),
@@ -109,6 +114,8 @@ def objective(
         answers=answers,
         pair=pair,
         order=_swapped(answers, views) if arm == "shuffled" and answers is not None else None,
+        task=task,
+        weights=weights,
     )
 
 

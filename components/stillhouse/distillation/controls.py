@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stillhouse.errors import SettingsError, nearest
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
-from stillhouse.training.objective import Objective
+from stillhouse.training.objective import Objective, mass
 
 DEFAULT = ("none", "hard")
 KNOWN = (*DEFAULT, "smooth", "shuffled")
@@ -107,21 +108,38 @@ class SmoothedLabels(Objective):
 
     Args:
         smoothing: Probability that is spread evenly over all classes.
+        task: What is predicted.
+        weights: Of the labels, by class [C]; None: all 1.
+
+    Raises:
+        SettingsError: What is predicted is no class.
 
     Source:
         Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
 
-    def __init__(self, smoothing: float) -> None:
+    weights: Tensor | None
+
+    def __init__(
+        self, smoothing: float, task: Task = CLASSIFICATION, weights: Tensor | None = None
+    ) -> None:
         super().__init__()
+        if not task.decides:
+            raise SettingsError(
+                f"'smooth' spreads a label over classes, but {task.why_no_decision}.",
+                where="distill.controls",
+                fix="Leave it out.",
+            )
         self.smoothing = smoothing
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
         total = F.cross_entropy(
             model(batch.inputs),
             batch.targets,
+            self.weights,
             ignore_index=-1,
             reduction="sum",
             label_smoothing=self.smoothing,
         )
-        return total / batch.labelled.sum().clamp_min(1)
+        return total / mass(batch, self.weights)

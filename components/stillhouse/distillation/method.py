@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.errors import UsageError
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
 from stillhouse.plugins import snake
@@ -25,15 +26,20 @@ class Method(nn.Module):
         taps: Pairs of the features it looks at, the student's and the teacher's: module paths or
             stages (`early`, `middle`, `late`, `penultimate`). A pair's names are the keys of
             `Outputs.features`.
+        tasks: What may be predicted: classification, regression. Answers and targets of a
+            regression come in standard deviations of its targets.
+        task: What is predicted here, by `attend`.
     """
 
     per_sample: bool = True
     needs: frozenset[str] = frozenset({"logits"})
     accepts: frozenset[str] = frozenset({"image", "table", "series"})
     taps: tuple[tuple[str, str], ...] = ()
+    tasks: frozenset[str] = frozenset({"classification"})
 
     def __init__(self) -> None:
         super().__init__()
+        self.task: Task = CLASSIFICATION
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
         """Return the loss per row [B], nats where it is a divergence.
@@ -44,6 +50,10 @@ class Method(nn.Module):
             batch: The rows themselves.
         """
         raise TypeError(f"{type(self).__name__} is a Method without a forward.")
+
+    def attend(self, task: Task) -> None:
+        """Take note of what is predicted; called once before training."""
+        self.task = task
 
     def build(self, student: Outputs, teacher: Outputs) -> None:
         """Make what depends on the size of features, such as a projector; called once before

@@ -1,5 +1,7 @@
 """Labels and a teacher in one loss: what the student's training makes small."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -7,12 +9,13 @@ from stillhouse.distillation.live import Pair, connect
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.selector import Selector
 from stillhouse.errors import DataError, UsageError
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.access import require
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
 from stillhouse.plugins import snake
 from stillhouse.training.checkpoint import identity_of
-from stillhouse.training.objective import Objective, labelled_cross_entropy
+from stillhouse.training.objective import Objective, labelled_loss, standard
 
 
 class Distillation(Objective):
@@ -32,6 +35,9 @@ class Distillation(Objective):
             the logits stay the stored ones. None where there is no torch teacher.
         order: For each row the one that the teacher is asked about in its place [N]; None for the
             row itself.
+        task: What is predicted.
+        weights: Of the labels, by class [C]; None: all 1. The method's part is not weighed: what
+            the teacher says of a row stands for itself.
 
     Raises:
         UsageError: The method needs what the teacher does not give, or cannot be weighed by row; a
@@ -40,6 +46,7 @@ class Distillation(Objective):
 
     answers: Tensor
     order: Tensor
+    weights: Tensor | None
 
     def __init__(
         self,
@@ -50,6 +57,8 @@ class Distillation(Objective):
         answers: Tensor | None,
         pair: Pair | None = None,
         order: Tensor | None = None,
+        task: Task = CLASSIFICATION,
+        weights: Tensor | None = None,
     ) -> None:
         super().__init__()
         giver, gives = (
@@ -64,6 +73,10 @@ class Distillation(Objective):
             snake(type(selector).__name__), ("logits",) if selector.selects else (), giver, gives
         )
         refuse_selection(method, selector)
+        refuse_task(method, selector, task)
+        method.attend(task)
+        self.task = task
+        self.register_buffer("weights", weights, persistent=False)
         self.method, self.selector, self.supervised = method, selector, supervised
         self.has_teacher = answers is not None
         held = torch.empty(0, 0) if answers is None else answers.detach().float()
@@ -90,11 +103,13 @@ class Distillation(Objective):
             model.outputs(inputs) if self._taps is None else self._taps.of_student(model, inputs)
         )
         teacher = self._teacher(batch, student, inputs)
+        batch, student = standard(model, batch), _standard(model, student)
+        teacher = None if teacher is None else _standard(model, teacher)
         distilled = self._per_row_or_scalar(self.method(student, teacher, batch), batch)
         if self.selector.selects and teacher is not None:
             distilled = distilled * self.selector.weights(student, teacher, batch)
         return (
-            self.supervised * labelled_cross_entropy(student.logits, batch)
+            self.supervised * labelled_loss(self.task, student.logits, batch, self.weights)
             + (1 - self.supervised) * distilled.mean()
         )
 
@@ -142,6 +157,29 @@ def refuse_selection(method: Method, selector: Selector) -> None:
             where="distill.selector",
             fix="Write selector: {name: all}, or choose a method with a loss per row.",
         )
+
+
+def _standard(model: Classifier, outputs: Outputs) -> Outputs:
+    return replace(outputs, logits=model.standard(outputs.logits))
+
+
+def refuse_task(method: Method, selector: Selector, task: Task) -> None:
+    """Refuse a method or a selector that means nothing where this is predicted.
+
+    Raises:
+        UsageError: It does not.
+    """
+    for what, plugin, tasks in (
+        ("method", method, method.tasks),
+        ("selector", selector, selector.tasks),
+    ):
+        if task.name not in tasks:
+            raise UsageError(
+                f"the {what} '{snake(type(plugin).__name__)}' is for {' or '.join(sorted(tasks))}, "
+                f"and this is a {task.name}.",
+                where=f"distill.{what}",
+                fix=task.instead[what],
+            )
 
 
 def _generator() -> torch.Generator:

@@ -13,9 +13,11 @@ class Selector(ABC):
 
     Attributes:
         selects: Whether it ever tells rows apart; one that does needs a method with a loss per row.
+        tasks: What may be predicted: classification, regression.
     """
 
     selects: ClassVar[bool] = True
+    tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
 
     @abstractmethod
     def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

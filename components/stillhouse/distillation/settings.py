@@ -15,6 +15,9 @@ from stillhouse.distillation.method import Method
 from stillhouse.distillation.objective import refuse_selection
 from stillhouse.distillation.selector import Selector
 from stillhouse.errors import SettingsError
+from stillhouse.evaluation.operating import Criterion
+from stillhouse.evaluation.operating import check as check_criterion
+from stillhouse.evaluation.weights import ClassWeights
 from stillhouse.training.optimizers import optimizer_settings
 
 
@@ -29,6 +32,12 @@ class Settings:
         supervised: Loss = supervised × cross entropy on labelled rows + (1 − supervised) × method
             on all rows.
         selector: Which rows learn from the teacher.
+        threshold: Of two classes: at which probability the one that is looked for is called, chosen
+            on val: youden (the largest sensitivity + specificity), {sensitivity: 0.9} (the largest
+            specificity with that sensitivity at least), {specificity: 0.9}, or {value: 0.5}.
+        class_weights: How much a label of each class weighs, in every arm: `balanced` (rare classes
+            weigh as much as frequent ones, among the labelled rows), or class → weight, 1 where it
+            is left out; None: all 1. What the method says of a row is not weighed.
         controls: Arms beside the student, each trained from the same seeds for the same steps: none
             (labels alone), hard (the teacher's decisions), smooth (smoothed labels alone), shuffled
             (the teacher's answers to other rows of the same decision), no_<part> (a `combine`
@@ -50,6 +59,8 @@ class Settings:
     method: Spec = field(default_factory=lambda: {"name": "kd"})
     supervised: Share = 0.1
     selector: Spec = field(default_factory=lambda: {"name": "all"})
+    threshold: Criterion = "youden"
+    class_weights: ClassWeights = None
     controls: tuple[str, ...] = DEFAULT
     smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.1
     epochs: Count = 400
@@ -82,6 +93,7 @@ def read(section: Mapping[str, Any] | None, where: str = "distill") -> Settings:
     selector: Selector = config.plugin("selectors", made.selector, where=f"{where}.selector")
     refuse_selection(method, selector)
     refuse_unknown(made.controls, made.method, f"{where}.controls")
+    check_criterion(made.threshold, f"{where}.threshold")
     return made
 
 

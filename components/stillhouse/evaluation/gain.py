@@ -10,6 +10,8 @@ from torch import Tensor
 
 from stillhouse.errors import DataError
 from stillhouse.evaluation.intervals import resamples
+from stillhouse.evaluation.measure import Measure
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 
 
 class Gain(NamedTuple):
@@ -68,20 +70,12 @@ def two_way(a: Tensor, b: Tensor, *, seed: int = 0, level: float = 0.95, count: 
     return Gain(float(difference.mean()), float(low), float(high))
 
 
-# control arm -> (whose gain is told, what it is compared with)
-_CONTROLS = {
-    "none": ("The teacher", "over labels alone"),
-    "hard": ("The teacher's confidences", "beyond its decisions"),
-    "smooth": ("The teacher", "over smoothed labels"),
-    "shuffled": (
-        "What the teacher knows of a single row",
-        "beyond what it says of the whole class",
-    ),
-}
 _WITHOUT = "no_"  # and the name of the part of a method that the control lacks
 
 
-def sentence(over: str, gain: Gain, over_none: Gain | None = None) -> str:
+def sentence(
+    over: str, gain: Gain, over_none: Gain | None = None, task: Task = CLASSIFICATION
+) -> str:
     """Return what a gain says of the teacher, in one sentence; points are differences of per cents.
 
     Confidences can beat decisions and still be worth nothing: a useless teacher's soft answers do
@@ -93,6 +87,7 @@ def sentence(over: str, gain: Gain, over_none: Gain | None = None) -> str:
             called by its name.
         gain: The student's accuracy minus the control's.
         over_none: The student's gain over labels alone, if that arm was trained.
+        task: What is predicted, and so what was gained.
 
     Example:
         >>> sentence("hard", Gain(0.030, 0.019, 0.042))
@@ -105,34 +100,52 @@ def sentence(over: str, gain: Gain, over_none: Gain | None = None) -> str:
         if over.startswith(_WITHOUT)
         else ("The teacher", f"over {over}")
     )
-    who, compared = _CONTROLS.get(over, named)
+    who, compared = task.controls.get(over, named)
+    measure = task.measure
     if gain.low > 0 and over_none is not None and over_none.low <= 0:
-        beat = (
-            f"{_signed(gain.estimate)} points [{_signed(gain.low)}, {_signed(gain.high)}] "
-            f"{compared}"
-        )
         return (
-            f"No evidence that {who[0].lower()}{who[1:]} helped: {beat}, but nothing gained over "
-            "labels alone."
+            f"No evidence that {who[0].lower()}{who[1:]} helped: {_told(gain, measure)} "
+            f"{compared}, but nothing gained over labels alone."
         )
     if gain.low > 0:
-        return (
-            f"{who} gave {_points(gain.estimate)} points {compared} [{_points(gain.low)}, "
-            f"{_points(gain.high)}]."
-        )
-    numbers = (
-        f"{_signed(gain.estimate)} points [{_signed(gain.low)}, {_signed(gain.high)}] {compared}"
-    )
+        low, high = (_amount(end, measure) for end in (gain.low, gain.high))
+        gave = f"{_amount(gain.estimate, measure)}{_noun(measure)}"
+        return f"{who} {_verb(measure)} {gave} {compared} [{low}, {high}]."
+    numbers = f"{_told(gain, measure)} {compared}"
     if gain.high < 0:
         return f"{who} hurt: {numbers}."
     return f"No evidence that {who[0].lower()}{who[1:]} helped: {numbers}."
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _verb(measure: Measure) -> str:
+    return "gave" if measure.more_is_better else "took off"
 
 
-def _signed(share: float) -> str:
+def _noun(measure: Measure) -> str:
+    """Points of accuracy; an error's unit, and of what."""
+    if measure.more_is_better:
+        return f" {measure.amount}"
+    return f"{' ' if measure.amount else ''}{measure.amount} of {measure.label.lower()}"
+
+
+def _told(gain: Gain, measure: Measure) -> str:
+    """An error is told as what was added to it, so that its sign says what it seems to say."""
+    sign = 1 if measure.more_is_better else -1
+    low, high = sorted((sign * gain.low, sign * gain.high))
+    ends = f"[{_signed(low, measure)}, {_signed(high, measure)}]"
+    return f"{_signed(sign * gain.estimate, measure)}{_noun(measure)} {ends}"
+
+
+def _amount(value: float, measure: Measure) -> str:
+    """Points have one decimal; of an error three digits count."""
+    read = measure.scale * value
+    if measure.more_is_better:
+        return f"{read:.1f}"
+    digits = next((digits for digits in range(6) if abs(read) >= 10.0 ** (2 - digits)), 6)
+    return f"{read:.{digits}f}"
+
+
+def _signed(value: float, measure: Measure) -> str:
     """A true minus, a sign on every difference but zero."""
-    text = _points(abs(share))
-    return text if float(text) == 0 else ("+" if share > 0 else "−") + text
+    text = _amount(abs(value), measure)
+    return text if float(text) == 0 else ("+" if value > 0 else "−") + text

@@ -2,16 +2,20 @@
 right, and what export measured.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from stillhouse.data.dataset import known
 from stillhouse.evaluation import metrics as evaluation
-from stillhouse.gating import metrics
+from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
+from stillhouse.gating import metrics, quantities, two_classes
 from stillhouse.gating.evidence import Evidence, Exact, Measured, Resampled, Rows
 from stillhouse.gating.resampled import resample
+from stillhouse.gating.two_classes import Point
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Outcomes:
     """What earlier steps left behind, on N test rows.
 
     Attributes:
-        targets: [N], int64; rows without one (−1) are left out everywhere.
+        targets: [N]; rows without one are left out everywhere.
         logits: By model, [N, C]: student and whoever else was asked.
         int8: Logits of the quantised student [N, C]; None where it could not be quantised.
         robust: `attack/<label>` and `corruption/<name>/<severity>`, [N], 1 where the student is
@@ -27,6 +31,8 @@ class Outcomes:
         norms: By attack label: which worst case over attacks it belongs to.
         exact: By metric: what has no doubt.
         not_measured: Why something could not be, by the name of the attack or corruption.
+        task: What is predicted.
+        point: Where models of two classes say yes; None where there are not two.
     """
 
     targets: Tensor
@@ -36,11 +42,13 @@ class Outcomes:
     norms: Mapping[str, str] = field(default_factory=dict)
     exact: Mapping[str, float] = field(default_factory=dict)
     not_measured: Mapping[str, str] = field(default_factory=dict)
+    task: Task = CLASSIFICATION
+    point: Point | None = None
 
     @property
     def known(self) -> Tensor:
         """[N], bool: rows with a target."""
-        return self.targets >= 0
+        return known(self.targets)
 
     def right(self, logits: Tensor) -> Tensor:
         """Return whether each known row's largest logit is its target's."""
@@ -65,13 +73,7 @@ def collect(
     measured: dict[str, Measured] = {
         name: Exact(float(value)) for name, value in found.exact.items() if name in metrics.EXACT
     }
-    measured["test/accuracy"] = Rows(
-        {who: found.right(logits).numpy() for who, logits in found.logits.items()}
-    )
-    measured.update({name: _resampled(name, found) for name in RESAMPLED if name in asked})
-    measured.update(_int8(found))
-    measured.update(_attacks(found))
-    measured.update(_corruptions(found))
+    measured.update(OF_TASK[found.task.name](found, asked))
     return Evidence(
         measured,
         int(found.known.sum()),
@@ -81,6 +83,44 @@ def collect(
     )
 
 
+def _of_classes(found: Outcomes, asked: Collection[str]) -> dict[str, Measured]:
+    two: dict[str, Measured] = {}
+    if found.point is not None:
+        known_logits = {who: logits[found.known] for who, logits in found.logits.items()}
+        two = two_classes.measured(
+            cast(Classification, found.task),
+            known_logits,
+            found.targets[found.known],
+            found.point,
+        )
+    return {
+        **two,
+        "test/accuracy": Rows(
+            {who: found.right(logits).numpy() for who, logits in found.logits.items()}
+        ),
+        **{name: _resampled(name, found) for name in RESAMPLED if name in asked},
+        **_int8(found),
+        **_attacks(found),
+        **_corruptions(found),
+    }
+
+
+def _of_quantities(found: Outcomes, asked: Collection[str]) -> dict[str, Measured]:  # noqa: ARG001
+    task = cast(Regression, found.task)
+    outputs = {who: told[found.known] for who, told in found.logits.items()}
+    own = quantities.measured(task, outputs, found.targets[found.known])
+    if found.int8 is None:
+        return own
+    small = quantities.measured(
+        task, {"student": found.int8[found.known]}, found.targets[found.known]
+    )
+    return {**own, "edge/int8_mae": small["test/mae"]}
+
+
+OF_TASK: Mapping[str, Callable[[Outcomes, Collection[str]], dict[str, Measured]]] = {
+    "classification": _of_classes,
+    "regression": _of_quantities,
+}
 RESAMPLED = ("test/balanced_accuracy", "test/nll", "test/brier", "test/ece")
 
 
@@ -180,6 +220,15 @@ def _unmeasured(
 
 def _why(name: str, found: Outcomes) -> str:
     kind, _, rest = name.partition("/")
+    of_metric = metrics.find(name)
+    if of_metric is not None and found.task.name not in of_metric.tasks:
+        return f"this is a {found.task.name}, which has no {name}."
+    if name in two_classes.NAMES:
+        return (
+            "there are not two classes."
+            if found.point is None
+            else "the student calls no test row positive."
+        )
     if name.startswith("edge/int8"):
         return "the student has no int8 form."
     if name in RESAMPLED:

@@ -44,7 +44,35 @@ class Resampled:
     rows: int
 
 
-Measured = Rows | Exact | Resampled
+@dataclass(frozen=True)
+class Errors:
+    """How far off each row's answer is; means over rows are judged, and less is better.
+
+    Attributes:
+        by_row: By model, [N], never negative, the same rows in the same order.
+        unit: Of the number that is judged.
+        root: Whether the root of the mean is judged (of squared errors).
+    """
+
+    by_row: Mapping[str, NDArray[float64]]
+    unit: str
+    root: bool = False
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """How probable each row's positive class is to each model.
+
+    Attributes:
+        scores: By model, [N], the same rows in the same order.
+        positive: [N]: which rows are.
+    """
+
+    scores: Mapping[str, NDArray[float64]]
+    positive: NDArray[bool_]
+
+
+Measured = Rows | Exact | Resampled | Errors | Ranked
 
 
 @dataclass(frozen=True)

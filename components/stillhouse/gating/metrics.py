@@ -6,6 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+EVERY = frozenset({"classification", "regression"})
+OF_CLASSES, OF_QUANTITIES = frozenset({"classification"}), frozenset({"regression"})
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -14,33 +17,48 @@ class Metric:
     Attributes:
         name: Its path.
         unit: share (0 to 1), nats, kB, …; empty if dimensionless.
-        paired: Whether it is right or wrong by row for other models too, so that the student can be
-            compared with them.
+        paired: Whether it is known by row for other models too, so that the student can be compared
+            with them.
+        less: Whether less of it is better: a student is then compared by at most how much more it
+            has.
+        tasks: What has to be predicted for it to be measured.
     """
 
     name: str
     unit: str = ""
     paired: bool = False
+    less: bool = False
+    tasks: frozenset[str] = EVERY
 
 
 CATALOGUE = {
     metric.name: metric
     for metric in (
-        Metric("test/accuracy", "share", paired=True),
-        Metric("test/balanced_accuracy", "share"),
-        Metric("test/nll", "nats"),
-        Metric("test/brier"),
-        Metric("test/ece", "share"),
+        Metric("test/accuracy", "share", paired=True, tasks=OF_CLASSES),
+        Metric("test/balanced_accuracy", "share", tasks=OF_CLASSES),
+        Metric("test/nll", "nats", tasks=OF_CLASSES),
+        Metric("test/brier", tasks=OF_CLASSES),
+        Metric("test/ece", "share", tasks=OF_CLASSES),
+        Metric("test/auc", "share", paired=True, tasks=OF_CLASSES),
+        Metric("test/sensitivity", "share", paired=True, tasks=OF_CLASSES),
+        Metric("test/specificity", "share", paired=True, tasks=OF_CLASSES),
+        Metric("test/precision", "share", tasks=OF_CLASSES),
+        Metric("test/rmse", paired=True, less=True, tasks=OF_QUANTITIES),
+        Metric("test/mae", paired=True, less=True, tasks=OF_QUANTITIES),
+        Metric("test/r2", tasks=OF_QUANTITIES),
+        Metric("test/pinball", paired=True, less=True, tasks=OF_QUANTITIES),
+        Metric("test/coverage", "share", paired=True, tasks=OF_QUANTITIES),
         Metric("edge/size_kb", "kB"),
         Metric("edge/int8_size_kb", "kB"),
         Metric("edge/parity_max_error"),
-        Metric("edge/int8_agreement", "share"),
-        Metric("edge/int8_accuracy", "share"),
+        Metric("edge/int8_agreement", "share", tasks=OF_CLASSES),
+        Metric("edge/int8_accuracy", "share", tasks=OF_CLASSES),
+        Metric("edge/int8_mae", less=True, tasks=OF_QUANTITIES),
         Metric("edge/macs", "MACs"),
         Metric("edge/parameters", "parameters"),
-        Metric("robust/linf/accuracy", "share"),
-        Metric("robust/l2/accuracy", "share"),
-        Metric("corruption/mean_accuracy", "share"),
+        Metric("robust/linf/accuracy", "share", tasks=OF_CLASSES),
+        Metric("robust/l2/accuracy", "share", tasks=OF_CLASSES),
+        Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
     )
 }
 EXACT = (
@@ -59,7 +77,9 @@ def find(name: str) -> Metric | None:
     """Return the metric of that name, also one of an attack's or a corruption's own; None if there
     is none.
     """
-    return CATALOGUE.get(name) or (Metric(name, "share") if _FAMILY.fullmatch(name) else None)
+    return CATALOGUE.get(name) or (
+        Metric(name, "share", tasks=OF_CLASSES) if _FAMILY.fullmatch(name) else None
+    )
 
 
 def known_metrics(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.evaluation.intervals import resamples
-from stillhouse.gating.evidence import Resampled
+from stillhouse.gating.evidence import Errors, Resampled
 from stillhouse.gating.rule import Direction
 from stillhouse.gating.shares import MOST_ROWS
 
@@ -38,6 +38,28 @@ def resample(
         ]
     ).numpy()
     return Resampled(estimate, np.sort(drawn - (drawn.mean() - estimate)), len(parts))
+
+
+def resample_errors(of: Errors, who: str = "student") -> Resampled:
+    """Return the mean of a model's errors, or its root, with its resamples."""
+    parts = torch.from_numpy(of.by_row[who])[:, None]
+    return resample(parts, lambda sums: _mean(sums[:, 0], len(parts), of.root))
+
+
+def resample_difference(of: Errors, other: str) -> Resampled:
+    """Return the student's error minus another model's, on the same resampled rows."""
+    parts = torch.from_numpy(np.stack([of.by_row["student"], of.by_row[other]], axis=1))
+
+    def difference(sums: Tensor) -> Tensor:
+        own, its = (_mean(sums[:, at], len(parts), of.root) for at in (0, 1))
+        return own - its
+
+    return resample(parts, difference)
+
+
+def _mean(sums: Tensor, rows: int, root: bool) -> Tensor:
+    mean = sums / rows
+    return mean.clamp_min(0.0).sqrt() if root else mean
 
 
 @dataclass(frozen=True)

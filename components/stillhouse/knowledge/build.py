@@ -17,6 +17,7 @@ from torch import Tensor
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.view import Views
 from stillhouse.errors import UsageError
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.failpoints import failpoint
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.teacher import Oracle
@@ -28,7 +29,6 @@ MANIFEST = "manifest.json"
 SHARD_ROWS = 8192
 SENTINELS = 8
 PLAIN = Views(1, (), 0)
-LOWEST = -60_000.0  # fp16 ends at −65,504; a probability that small is 0
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def question(
         teacher,
         dataset.fingerprint(),
         rows_digest(dataset.rows),
-        dataset.classes,
+        dataset.schema.outputs,
         views.count,
         len(dataset),
         shard_rows,
@@ -103,13 +103,6 @@ def question(
 def rows_digest(rows: Tensor) -> str:
     """Return the sha256 over row numbers [N] in their order."""
     return hashlib.sha256(rows.contiguous().numpy().tobytes()).hexdigest()
-
-
-def shifted(logits: Tensor) -> Tensor:
-    """Return logits [N, C] less each row's largest, as fp16: the same softmax, and nothing that
-    overflows.
-    """
-    return (logits.double() - logits.double().amax(dim=1, keepdim=True)).clamp(min=LOWEST).half()
 
 
 def sentinel_places(count: int) -> list[int]:
@@ -218,7 +211,9 @@ def _finished(place: Path, name: str) -> bytes | None:
 def _ask_shard(oracle: Oracle, part: Dataset, place: Path, name: str) -> bytes:
     data = dump_tensors(
         {
-            "logits": shifted(ask(oracle, part, where="knowledge, the teacher on train")),
+            "logits": task_of(part.schema).stored(
+                ask(oracle, part, where="knowledge, the teacher on train")
+            ),
             "rows": part.rows,
         }
     )

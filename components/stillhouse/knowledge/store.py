@@ -12,7 +12,8 @@ from torch import Tensor
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.view import Views
 from stillhouse.errors import Corrupt, UsageError
-from stillhouse.knowledge.build import FORMAT, MANIFEST, PLAIN, Shard, rows_digest, shifted
+from stillhouse.evaluation.tasks import task_of
+from stillhouse.knowledge.build import FORMAT, MANIFEST, PLAIN, Shard, rows_digest
 from stillhouse.teachers.ask import ask, naming
 from stillhouse.teachers.recall import recall
 from stillhouse.teachers.teacher import Oracle
@@ -136,8 +137,8 @@ class Knowledge:
                 self.folder,
                 f"they are another teacher's ({held['teacher'][:8]}, now {teacher[:8]})",
             )
-        if tuple(held["classes"]) != dataset.classes:
-            same = sorted(held["classes"]) == sorted(dataset.classes)
+        if tuple(held["classes"]) != dataset.schema.outputs:
+            same = sorted(held["classes"]) == sorted(dataset.schema.outputs)
             raise _stale(
                 self.folder,
                 "the classes are in another order" if same else "the data have other classes",
@@ -156,7 +157,7 @@ class Knowledge:
         held = torch.tensor([s["answer"] for s in sentinels])
         rows = torch.tensor([s["row"] for s in sentinels])
         parts = [
-            shifted(ask(oracle, part, where="knowledge, sentinels"))
+            task_of(part.schema).stored(ask(oracle, part, where="knowledge, sentinels"))
             for part in self._sentinel_rows(dataset)
         ]
         now = torch.cat(parts).float()

@@ -64,7 +64,11 @@ def _arms(project: "Project") -> "Iterator[Child]":
         yield Child(
             name=f"{name}/arm",
             metrics={
-                "test/accuracy": reached[f"arms/{name}/test_accuracy"],
+                **{
+                    f"test/{metric.removeprefix(own)}": value
+                    for metric, value in reached.items()
+                    if metric.startswith(own := f"arms/{name}/test_")
+                },
                 "arm/steps": arm["steps"],
                 "arm/seeds": len(arm["seeds"]),
             },

@@ -2,9 +2,11 @@
 says so and the figure is left out.
 """
 
+from stillhouse.evaluation.tasks import TASKS
 from stillhouse.receipt import numbers, words
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import ruled
 
 ACRONYM = 4  # letters at most
@@ -62,6 +64,8 @@ def flips(receipt: Json) -> str:
         receipt["evidence"]["flips"],
         receipt["data"]["rows"]["test"],
     )
+    if undecided := _no_decision(receipt):
+        return f"Not asked: {undecided}. The rules compare its errors with those of the champion."
     if drawn is None and receipt["evidence"]["champion"]:
         return f"Not measured: {words.version(receipt)} could not be asked about today’s test rows."
     if drawn is None:
@@ -101,6 +105,8 @@ def _at_most(rows: int) -> str:
 def mistakes(receipt: Json) -> str:
     """Return which of the teacher's mistakes came along."""
     found, rows = receipt["evidence"]["mistakes"], receipt["data"]["rows"]["test"]
+    if undecided := _no_decision(receipt):
+        return f"Not asked: {undecided}, so that no answer is simply a mistake."
     if not found["teacher_wrong"]:
         return (
             f"The teacher made none on the test rows: 0 of {rows:,}, at most "
@@ -118,6 +124,8 @@ def mistakes(receipt: Json) -> str:
 def classes(receipt: Json) -> str:
     """Return the commonest confusion and the weakest class."""
     evidence = receipt["evidence"]
+    if evidence.get("errors"):
+        return _errors(receipt)
     measured = [c for c in evidence["per_class"] if c["student"]]
     if not measured:
         return "Not measured: no test row has a class."
@@ -137,6 +145,24 @@ def classes(receipt: Json) -> str:
     )
 
 
+def _errors(receipt: Json) -> str:
+    """Return how far off the student is, and on which side."""
+    own = next(row for row in receipt["evidence"]["errors"] if row["name"] == "student")
+    read = reading(receipt)
+    unit = f"{NBSP}{numbers.plain(read.of.unit, 24)}" if read.of.unit else ""
+    low, _, middle, _, high = (read.signed(v) for v in own["error_quantiles"])
+    return (
+        f"By {read.number(own['rmse'][1])}{unit} (RMSE) {read.spread(own['rmse'])}; it explains "
+        f"{numbers.percent(own['r2'][1])}{NBSP}% of the variance. Half of its errors lie below "
+        f"{middle}{unit}, nine of ten between {low} and {high}."
+    )
+
+
+def _no_decision(receipt: Json) -> str:
+    """Return why no class is decided for; empty where one is."""
+    return TASKS[receipt["evidence"].get("task", "classification")].why_no_decision
+
+
 def _name(text: str) -> str:
     """A class name in a sentence, isolated so that its direction cannot leak out (U+2068 …
     U+2069).
@@ -146,6 +172,8 @@ def _name(text: str) -> str:
 
 def withstands(receipt: Json) -> str:
     """Return the worst attack and the worst corruption, each with its bound."""
+    if undecided := _no_decision(receipt):
+        return f"Not measured: {undecided}, which is what an attack turns and a shift costs."
     parts = []
     if receipt["robustness"]:
         label, worst = min(receipt["robustness"].items(), key=lambda entry: (entry[1][1], entry[0]))
@@ -257,6 +285,7 @@ def cost(receipt: Json) -> str:
     gain = next(
         (g for g in receipt["teacher_gain"] if g["over"] == "none" and g["interval"][0] > 0), None
     )
+    gain = gain if reading(receipt).of.more_is_better else None
     each = (
         f", {numbers.fixed(spent['seconds'] / (100 * gain['estimate']), 1)}{NBSP}seconds for "
         "each point gained over labels alone"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.evaluation.gain import Gain, sentence, two_way
 from stillhouse.evaluation.intervals import proportion
+from stillhouse.evaluation.measure import ACCURACY, Measure
 from stillhouse.receipt.outcomes import SHIPPED, Json, Outcomes
 
 # name on the page → (arm, what it is compared with); the gains themselves stand in teacher_gain
@@ -20,45 +21,46 @@ def exact(right: Tensor) -> list[float]:
     return list(proportion(int(right.long().sum()), len(right)))
 
 
-def right_by_seed(found: Outcomes, arm: str) -> Tensor:
-    """Return whether each seed's model got each row right, bool [S, N]; the teacher is one model,
-    repeated for the seeds of the student.
+def merit_by_seed(found: Outcomes, arm: str) -> Tensor:
+    """Return how good each seed's model is on each row, [S, N]: right or not, or its absolute error
+    with a minus; the teacher is one model, repeated for the seeds of the student.
     """
     if arm == "teacher":
-        return found.right(found.teacher_logits).expand(max(1, len(found.seeds(SHIPPED))), -1)
-    return torch.stack([found.right(found.of(arm, seed)) for seed in found.seeds(arm)])
+        return found.merit(found.teacher_logits).expand(max(1, len(found.seeds(SHIPPED))), -1)
+    return torch.stack([found.merit(found.of(arm, seed)) for seed in found.seeds(arm)])
 
 
-def arm_accuracy(right: Tensor) -> list[float]:
-    """Return [low, estimate, high] of an arm's mean accuracy; `right` is bool [S, N].
+def arm_measure(merit: Tensor, measure: Measure = ACCURACY) -> list[float]:
+    """Return [low, estimate, high] of an arm's mean accuracy or error; `merit` is [S, N].
 
     The interval draws seeds and rows again, as that of a gain does. Where every answer of every
     seed is right (or wrong) there is nothing to draw, and the exact interval of one model on those
     rows stands in.
     """
-    if right.all() or not right.any():
-        return exact(right[0])
-    spread = two_way(right, torch.zeros_like(right))
-    return [spread.low, spread.estimate, spread.high]
+    if merit.dtype == torch.bool and (merit.all() or not merit.any()):
+        return exact(merit[0])
+    spread = two_way(merit, torch.zeros_like(merit))
+    return sorted(measure.of_merit(v) for v in (spread.low, spread.estimate, spread.high))
 
 
 def arms(found: Outcomes) -> list[Json]:
-    """Return every trained arm: name, mean test accuracy with its interval, and the accuracy of
+    """Return every trained arm: name, mean test accuracy (or error) with its interval, and that of
     each seed.
     """
-    table = []
+    table, measure = [], found.task.measure
     for entry in found.arms:
-        right = right_by_seed(found, entry["name"])
-        seeds = right.double().mean(dim=1).tolist()
-        table.append({"name": entry["name"], "test_accuracy": arm_accuracy(right), "seeds": seeds})
+        merit = merit_by_seed(found, entry["name"])
+        told = {f"test_{measure.key}": arm_measure(merit, measure)}
+        seeds = [measure.of_merit(mean) for mean in merit.double().mean(dim=1).tolist()]
+        table.append({"name": entry["name"], **told, "seeds": seeds})
     return table
 
 
 def difference(found: Outcomes, arm: str, other: str) -> Gain:
-    """Return the accuracy of one arm minus another's, two-way bootstrap over the seeds and rows
-    that both have.
+    """Return how much better one arm is than another (of an error: how much less), two-way
+    bootstrap over the seeds and rows that both have.
     """
-    return two_way(right_by_seed(found, arm), right_by_seed(found, other))
+    return two_way(merit_by_seed(found, arm), merit_by_seed(found, other))
 
 
 def teacher_gain(found: Outcomes) -> list[Json]:
@@ -78,7 +80,7 @@ def teacher_gain(found: Outcomes) -> list[Json]:
                     "estimate": gain.estimate,
                     "interval": [gain.low, gain.high],
                     "seeds": len(found.seeds(control)),
-                    "sentence": sentence(control, gain, of_all),
+                    "sentence": sentence(control, gain, of_all, found.task),
                 }
             )
     return gains

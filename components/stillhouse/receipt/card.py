@@ -2,6 +2,7 @@
 
 from stillhouse.receipt import numbers, words
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import Ruled, ruled
 
 CLASSES = 20  # names on a card
@@ -47,16 +48,26 @@ def _what(receipt: Json) -> list[str]:
         f"of the teacher {receipt['teacher']['name']}.",
         f"Trained on {numbers.count(rows['labelled'], 'row')} with and "
         f"{numbers.count(rows['unlabelled'], 'row')} without a label.",
-        f"Classes: {', '.join(numbers.plain(name, 24) for name in names[:CLASSES])}{more}.",
+        f"Classes: {', '.join(numbers.plain(name, 24) for name in names[:CLASSES])}{more}."
+        if names
+        else _quantity(receipt["evidence"]["quantity"]),
         f"{numbers.kilobytes(edge['onnx_bytes'])} kB as ONNX; {latency}.",
     ]
 
 
+def _quantity(told: Json) -> str:
+    unit = f", {numbers.plain(told['unit'], 24)}" if told["unit"] else ""
+    what = ", ".join(f"{level:g}" for level in told["quantiles"])
+    answer = f"the quantiles {what}" if what else "the mean"
+    return f"It tells {answer} of {numbers.plain(told['name'], 40)}{unit}."
+
+
 def _how(receipt: Json) -> list[str]:
-    interval = receipt["student"]["test_accuracy"]
+    read = reading(receipt)
+    interval = receipt["student"][read.key]
     attacks = sorted(receipt["robustness"].items())
     return [
-        f"Accuracy {numbers.percent(interval[1])} % {numbers.spread(interval)} on "
+        f"{read.of.label} {read.number(interval[1])} {read.of.unit} {read.spread(interval)} on "
         f"{numbers.count(receipt['data']['rows']['test'], 'test row')}.",
         *(gain["sentence"] for gain in receipt["teacher_gain"]),
         *(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stillhouse.receipt.arms import arms, exact, teacher_gain
+from stillhouse.receipt.arms import arms, teacher_gain
 from stillhouse.receipt.evidence import attack_accuracy, corruption_accuracy, evidence
 from stillhouse.receipt.flips import flips, mistakes
 from stillhouse.receipt.outcomes import Json, Outcomes
@@ -79,11 +79,11 @@ def compose(
 
 
 def teacher(found: Outcomes) -> Json:
-    """Return name, parameters and exact test accuracy of the teacher."""
+    """Return name, parameters and test accuracy (or error) of the teacher."""
     return {
         "name": found.teacher["name"],
         "parameters": found.teacher["parameters"],
-        "test_accuracy": exact(found.right(found.teacher_logits)),
+        f"test_{found.task.measure.key}": found.measured(found.teacher_logits),
     }
 
 
@@ -92,7 +92,7 @@ def student(found: Outcomes) -> Json:
     return {
         "name": found.student["architecture"]["name"],
         "parameters": found.student["parameters"],
-        "test_accuracy": exact(found.right(found.logits)),
+        f"test_{found.task.measure.key}": found.measured(found.logits),
         "bytes": found.edge["onnx_bytes"],
         "macs": found.edge["macs"],
         "fingerprint": found.verdict["student"],
@@ -111,8 +111,8 @@ def edge(found: Outcomes) -> Json:
             "int8_bytes",
             "parity_max_error",
             "int8_agreement",
-            "int8_accuracy",
             "int8_reason",
+            *(name for name in found.edge if name.startswith("int8_")),
         )
     }
     return {**kept, "latency_ms_p50": measured["p50_ms"], "latency_ms_p95": measured["p95_ms"]}

@@ -3,6 +3,7 @@ clocks. Pure functions; every one ends in JSON.
 """
 
 import math
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -31,6 +32,10 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "written_at": written_at,
         "source": found.data.get("source"),
         "warnings": list(found.data.get("warnings", [])),
+        "task": found.task.name,
+        "hard": found.task.hard,
+        "measure": asdict(found.task.measure),
+        "quantity": None if found.schema.quantity is None else asdict(found.schema.quantity),
         "classes": list(found.schema.classes),
         "alpha": found.verdict.get("alpha"),
         "champion": None
@@ -39,17 +44,44 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "arms": [{key: entry.get(key) for key in ("name", "steps")} for entry in found.arms],
         "differences": differences(found),
         "curves": curves(found),
-        "flips": flips_drawn(found, show_rows=show_rows),
-        "mistakes": mistakes_drawn(found, show_rows=show_rows),
-        "per_class": per_class(found),
-        "confusion": confusion(found),
-        "confusions": confusions(found),
-        "reliability": reliability(found),
+        "flips": flips_drawn(found, show_rows=show_rows) if found.task.decides else None,
+        "mistakes": mistakes_drawn(found, show_rows=show_rows)
+        if found.task.decides
+        else NO_MISTAKES,
+        **(decided(found) if found.task.decides else NOTHING_DECIDED),
+        "errors": None if found.task.decides else error_table(found),
         "robustness": robust(found),
         "latency": found.latency,
         "trials": trials(found.studies),
         "checks": checks(found),
     }
+
+
+def decided(found: Outcomes) -> Json:
+    """Return what can be told of models that decide for a class."""
+    return {
+        "per_class": per_class(found),
+        "confusion": confusion(found),
+        "confusions": confusions(found),
+        "reliability": reliability(found),
+    }
+
+
+# Of a quantity there is none of this, and every section says so.
+NOTHING_DECIDED: Json = {"per_class": [], "confusion": None, "confusions": [], "reliability": {}}
+NO_MISTAKES: Json = {"teacher_wrong": 0, "by_arm": {}, "copied": [], "corrected": []}
+
+
+def error_table(found: Outcomes) -> list[Json]:
+    """Return every metric of teacher, student and the controls' seed 0, [low, estimate, high] each:
+    where a quantity is told, this stands in the place of classes.
+    """
+    models = {"teacher": found.teacher_logits, "student": found.logits}
+    models |= {arm: found.of(arm, found.seeds(arm)[0]) for arm in CONTROLS if found.seeds(arm)}
+    return [
+        {"name": who, **found.task.report(told, found.targets, found.schema)}
+        for who, told in models.items()
+    ]
 
 
 def per_class(found: Outcomes) -> list[Json]:
@@ -144,14 +176,16 @@ def reliability(found: Outcomes) -> Json:
 
 
 def curves(found: Outcomes) -> Json:
-    """Return each arm's mean validation accuracy by epoch, thinned to at most 80 points.
+    """Return each arm's mean validation accuracy (R² of a quantity) by epoch, thinned to at most 80
+    points.
 
     An epoch is one walk through all picked rows, for every arm alike: an arm with fewer rows takes
     as many steps, so its curve is as long.
     """
     drawn = {}
     for arm, by_seed in found.curves.items():
-        series = [one["val_accuracy"] for one in by_seed.values()]
+        key = f"val_{found.task.score}"
+        series = [one[key] for one in by_seed.values()]
         length = min((len(one) for one in series), default=0)
         if length < 2:
             continue
@@ -165,7 +199,7 @@ def curves(found: Outcomes) -> Json:
         epochs = [steps[i] / per_epoch for i in at]
         drawn[arm] = {
             "epochs": epochs,
-            "val_accuracy": [sum(one[i] for one in series) / len(series) for i in at],
+            key: [sum(one[i] for one in series) / len(series) for i in at],
             "seeds": len(series),
         }
     return drawn

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stillhouse.receipt import numbers
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import Ruled, place, ruled
 
 
@@ -62,15 +63,15 @@ def _rule(found: list[Ruled], metric: str, against: str = "") -> Ruled | None:
 
 
 def _accuracy(receipt: Json, found: list[Ruled]) -> Fact:
-    low, accuracy, high = receipt["student"]["test_accuracy"]
-    rule = _rule(found, "test/accuracy")
+    read = reading(receipt)
+    student, teacher = receipt["student"][read.key], receipt["teacher"][read.key]
+    rule = _rule(found, f"test/{read.of.key}")
+    link = "of the teacher’s" if read.of.more_is_better else "the teacher’s"
     return Fact(
-        label="Accuracy, of the teacher’s "
-        f"{numbers.percent(receipt['teacher']['test_accuracy'][1])}",
-        number=numbers.percent(accuracy),
-        unit="%",
-        spread=f"{numbers.between(low, high, numbers.percent)}, "
-        f"{numbers.count(receipt['data']['rows']['test'], 'row')}",
+        label=f"{read.of.label}, {link} {read.number(teacher[1])}",
+        number=read.number(student[1]),
+        unit=numbers.plain(read.of.unit, 12),
+        spread=f"{read.spread(student)}, {numbers.count(receipt['data']['rows']['test'], 'row')}",
         strip=rule.strip if rule else None,
         verdict=rule.verdict if rule else "pass",
         caption=rule.limit if rule else "no rule on it",
@@ -81,13 +82,12 @@ def _gain(receipt: Json, over: str, label: str) -> Fact | None:
     gain = next((g for g in receipt["teacher_gain"] if g["over"] == over), None)
     if gain is None:
         return None
-    low, high = gain["interval"][0], gain["interval"][-1]
+    low, high, read = gain["interval"][0], gain["interval"][-1], reading(receipt)
     return Fact(
         label=label,
-        number=numbers.points(gain["estimate"]),
-        unit="points",
-        spread=f"{numbers.between(low, high, numbers.points)}, "
-        f"{numbers.count(gain['seeds'], 'seed')}",
+        number=read.signed(gain["estimate"]),
+        unit=numbers.plain(read.amount, 12),
+        spread=f"{numbers.between(low, high, read.signed)}, {numbers.count(gain['seeds'], 'seed')}",
         strip=place(low, gain["estimate"], high, bound=0.0),
         verdict="pass" if low > 0 else "fail" if high < 0 else "undecided",
         caption="0, no gain",

@@ -9,6 +9,7 @@ from stillhouse.receipt import numbers
 from stillhouse.receipt.answers import attack, corruption
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.plots import SIDE, Axis, axis, polyline, staircase
+from stillhouse.receipt.reading import reading
 
 Figure = dict[str, Any]
 ARMS = {
@@ -34,33 +35,36 @@ def _per_cent(interval: list[float]) -> list[float]:
 
 def arms(receipt: Json) -> Figure:
     """Return teacher and arms on one scale."""
-    teacher = receipt["teacher"]
+    teacher, read = receipt["teacher"], reading(receipt)
     rows = [
         {
             "label": "Teacher",
             "note": numbers.plain(teacher["name"], 24),
             "cls": "t",
             "seeds": [],
-            "iv": _per_cent(teacher["test_accuracy"]),
+            "iv": [read.read(v) for v in teacher[read.key]],
             "parameters": teacher["parameters"],
         }
     ]
     order = {"student": 0, "hard": 1, "none": 2}
     for arm in sorted(receipt["arms"], key=lambda a: (order.get(a["name"], 3), a["name"])):
         label, note, cls = ARMS.get(arm["name"], (numbers.plain(arm["name"], 20), "", "c"))
+        note = receipt["evidence"].get("hard", note) if arm["name"] == "hard" else note
         rows.append(
             {
                 "label": label,
                 "note": note,
                 "cls": cls,
-                "seeds": [100 * s for s in arm["seeds"]],
-                "iv": _per_cent(arm["test_accuracy"]),
+                "seeds": [read.read(s) for s in arm["seeds"]],
+                "iv": [read.read(v) for v in arm[read.key]],
                 "parameters": receipt["student"]["parameters"],
             }
         )
     return {
         "rows": rows,
-        "axis": axis([v for row in rows for v in row["iv"] + row["seeds"]], floor=0, ceiling=100),
+        "axis": axis(
+            [v for row in rows for v in row["iv"] + row["seeds"]], floor=0, ceiling=read.ceiling
+        ),
     }
 
 
@@ -71,12 +75,13 @@ def gains(receipt: Json) -> Figure | None:
     ] + receipt["evidence"]["differences"]
     if not drawn:
         return None
+    read = reading(receipt).read
     rows = [
         {
             "label": d["name"],
             "note": NOTES.get(d["name"], ("", "c"))[0],
             "cls": NOTES.get(d["name"], ("", "c"))[1],
-            "iv": [100 * d["interval"][0], 100 * d["estimate"], 100 * d["interval"][-1]],
+            "iv": [read(d["interval"][0]), read(d["estimate"]), read(d["interval"][-1])],
         }
         for d in drawn
     ]
@@ -85,15 +90,19 @@ def gains(receipt: Json) -> Figure | None:
 
 def learning(receipt: Json) -> Figure | None:
     """Return validation accuracy by epoch, a curve an arm."""
-    curves = receipt["evidence"]["curves"]
+    curves, read = receipt["evidence"]["curves"], reading(receipt)
     if not curves:
         return None
+    key, scale = (
+        next(name for curve in curves.values() for name in curve if name.startswith("val_")),
+        100.0 if read.ceiling else 1.0,
+    )
     last = float(max(max(c["epochs"]) for c in curves.values()))
     across = axis([1.0, last], floor=1, ceiling=last)
     up = axis(
-        [100 * v for c in curves.values() for v in c["val_accuracy"]],
-        floor=0,
-        ceiling=100,
+        [scale * v for c in curves.values() for v in c[key]],
+        floor=0 if read.ceiling else None,
+        ceiling=scale,
         wanted=4,
     )
     lines = [
@@ -101,8 +110,8 @@ def learning(receipt: Json) -> Figure | None:
             "name": ARMS.get(arm, (numbers.plain(arm, 20),))[0],
             "cls": "c-s" if arm == "student" else "c-p",
             "own": arm == "student",
-            "points": polyline(c["epochs"], [100 * v for v in c["val_accuracy"]], across, up),
-            "last": 100 * c["val_accuracy"][-1],
+            "points": polyline(c["epochs"], [scale * v for v in c[key]], across, up),
+            "last": scale * c[key][-1],
         }
         for arm, c in sorted(curves.items(), key=lambda entry: entry[0] == "student")
     ]
@@ -153,7 +162,7 @@ def matrix(receipt: Json) -> Figure | None:
 
 def reliability(receipt: Json) -> Figure | None:
     """Return the bins of the reliability diagram, per cent."""
-    bins = receipt["evidence"]["reliability"]["bins"]
+    bins = receipt["evidence"]["reliability"].get("bins")
     if not bins:
         return None
     rows = [
@@ -222,6 +231,8 @@ def corruptions(receipt: Json) -> Figure | None:
     """Return small multiples of accuracy by severity, the six that cost most; the rest is a
     table.
     """
+    if not receipt["corruption"]:
+        return None
     clean = 100 * receipt["student"]["test_accuracy"][1]
     found = []
     for name, by in receipt["corruption"].items():
@@ -238,8 +249,6 @@ def corruptions(receipt: Json) -> Figure | None:
                 "mean": sum(ys[1:]) / len(steps),
             }
         )
-    if not found:
-        return None
     found.sort(key=lambda c: (c["mean"], c["name"]))
     up = axis([v for c in found for v in c["ys"]], floor=0, ceiling=100, wanted=3)
     last = max(x for c in found for x in c["xs"])

@@ -15,7 +15,7 @@ def flips(found: Outcomes) -> Json:
     """Return how many right answers turn wrong (negative) and wrong ones right (positive); all null
     when nothing is in production.
     """
-    if found.champion is None or found.champion_logits is None:
+    if found.champion is None or found.champion_logits is None or not found.task.decides:
         return {"against": None, "negative": None, "positive": None}
     before, after = found.right(found.champion_logits), found.right(found.logits)
     return {
@@ -29,6 +29,8 @@ def mistakes(found: Outcomes) -> Json:
     """Return how many of the teacher's mistakes the student makes in the same way (copied) and how
     many it answers rightly (corrected).
     """
+    if not found.task.decides:
+        return {"copied": 0, "corrected": 0}
     counted = mistakes_of(found, found.logits)
     return {"copied": counted["copied"], "corrected": counted["corrected"]}
 

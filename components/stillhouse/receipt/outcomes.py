@@ -8,8 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from stillhouse.data.dataset import known
 from stillhouse.data.schema import Schema
 from stillhouse.evaluation import metrics
+from stillhouse.evaluation.tasks import Task, task_of
 
 Json = dict[str, Any]
 SHIPPED = "student"  # the arm whose seed 0 is exported
@@ -25,7 +27,7 @@ class Outcomes:
         schema: What a row is.
         data: Fingerprint, source, counts of rows, warnings.
         inputs: Test rows [N, *shape], data space.
-        targets: [N], the truth; −1 where it is not known.
+        targets: [N], the truth, where it is known.
         rows: [N], the row's number in its source.
         validation: Expectations and leakage.
         teacher: Name, parameters, fingerprint.
@@ -76,7 +78,21 @@ class Outcomes:
     @property
     def known(self) -> Tensor:
         """Whether a row's truth is known, bool [N]; only those are counted."""
-        return self.targets >= 0
+        return known(self.targets)
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return task_of(self.schema)
+
+    def merit(self, logits: Tensor) -> Tensor:
+        """Return how good each answer to a row with a truth is, [N known]; more is better."""
+        return self.task.merit(logits[self.known], self.targets[self.known])
+
+    def measured(self, logits: Tensor) -> list[float]:
+        """Return [low, estimate, high] at 95 % of what a model is compared by."""
+        told = self.task.report(logits, self.targets, self.schema)
+        return list(told[self.task.measure.key])
 
     def right(self, logits: Tensor) -> Tensor:
         """Return whether each row with a truth is answered rightly, bool [N known]."""

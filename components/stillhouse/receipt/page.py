@@ -11,6 +11,7 @@ from stillhouse.receipt.answers import answers, heading
 from stillhouse.receipt.facts import facts
 from stillhouse.receipt.figures import figures
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import ruled
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|kB|ms|s|points)(?!\w))")
@@ -46,8 +47,8 @@ def _filters() -> dict[str, Any]:
         "between": lambda interval, digits=1: numbers.between(
             interval[0], interval[-1], lambda v: numbers.fixed(v, digits)
         ),
-        "between_signed": lambda interval: numbers.between(
-            interval[0], interval[-1], numbers.signed
+        "between_signed": lambda interval, digits=1: numbers.between(
+            interval[0], interval[-1], lambda v: numbers.signed(v, digits)
         ),
         "ms": numbers.milliseconds,
         "kilobytes": numbers.kilobytes,
@@ -68,6 +69,7 @@ def _context(receipt: Json) -> dict[str, Any]:
         "version": words.version(receipt),
         "rules": ruled(receipt),
         "facts": facts(receipt),
+        "read": reading(receipt),
         "answers": {section: tied(text) for section, text in answers(receipt).items()},
         "heading": heading(receipt),
         "figures": figures(receipt),

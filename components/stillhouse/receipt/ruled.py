@@ -14,6 +14,12 @@ NAMES = {
     "test/ece": "Calibration, ECE",
     "test/nll": "Log-likelihood, NLL",
     "test/brier": "Brier score",
+    "test/rmse": "Error, RMSE",
+    "test/mae": "Error, mean absolute",
+    "test/r2": "Variance explained, R²",
+    "test/pinball": "Error of the quantiles",
+    "test/coverage": "Covered by the quantiles",
+    "edge/int8_mae": "Error as int8, mean absolute",
     "robust/linf/accuracy": "Under attack, L∞",
     "robust/l2/accuracy": "Under attack, L2",
     "corruption/mean_accuracy": "Under corruption, mean",
@@ -105,7 +111,7 @@ def _ruled(rule: Json, champion: str, attacks: list[Json]) -> Ruled:
     metric, against = str(rule.get("metric") or ""), str(rule.get("against") or "")
     unit, scale = _unit(rule.get("unit"), metric, against)
     digits = _digits(rule["bound"], scale)
-    number = numbers.signed if unit == "points" else numbers.fixed
+    number = numbers.signed if against else numbers.fixed
 
     def write(value: float) -> str:
         return number(scale * value, digits)

@@ -19,16 +19,15 @@ SHAPE: dict[str, Any] = {
         "fingerprint": str,
         "rows": {"train": int, "val": int, "test": int, "labelled": int, "unlabelled": int},
     },
-    "teacher": {"name": str, "parameters": (int, NONE), "test_accuracy": INTERVAL},
+    "teacher": {"name": str, "parameters": (int, NONE)},
     "student": {
         "name": str,
         "parameters": int,
-        "test_accuracy": INTERVAL,
         "bytes": int,
         "macs": int,
         "fingerprint": str,
     },
-    "arms": [{"name": str, "test_accuracy": INTERVAL, "seeds": [NUMBER]}],
+    "arms": [{"name": str, "seeds": [NUMBER]}],
     "teacher_gain": [
         {"over": str, "estimate": NUMBER, "interval": INTERVAL, "seeds": int, "sentence": str}
     ],
@@ -93,6 +92,8 @@ def check(receipt: Mapping[str, Any]) -> None:
         Corrupt: A key is missing, of another type or out of its words; the message has its path.
     """
     _hold(receipt, SHAPE, "receipt")
+    for place, value in _measured(receipt):
+        _hold(value, INTERVAL, place)
     _one_of(receipt["schema"], (1,), "receipt.schema")
     _one_of(receipt["verdict"], VERDICTS, "receipt.verdict")
     for i, rule in enumerate(receipt["rules"]):
@@ -125,16 +126,21 @@ def _one_of(value: object, known: tuple[object, ...], place: str) -> None:
         raise _broken(place, f"{value!r} is none of {', '.join(str(k) for k in known)}")
 
 
+def _measured(receipt: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return what teacher, student and arms are compared by: `test_accuracy`, or what the evidence
+    says in its place.
+    """
+    key = f"test_{(receipt['evidence'].get('measure') or {}).get('key', 'accuracy')}"
+    told = [(f"receipt.{who}", receipt[who]) for who in ("teacher", "student")]
+    told += [(f"receipt.arms[{i}]", arm) for i, arm in enumerate(receipt["arms"])]
+    for place, value in told:
+        if key not in value:
+            raise _broken(f"{place}.{key}", "missing")
+    return [(f"{place}.{key}", value[key]) for place, value in told]
+
+
 def _intervals(receipt: Mapping[str, Any]) -> list[tuple[str, list[float]]]:
-    found = [
-        (f"receipt.{who}.test_accuracy", receipt[who]["test_accuracy"])
-        for who in ("teacher", "student")
-    ]
-    found += [
-        (f"receipt.arms[{i}].test_accuracy", arm["test_accuracy"])
-        for i, arm in enumerate(receipt["arms"])
-    ]
-    return found + [
+    return _measured(receipt) + [
         (f"receipt.robustness.{label}", interval)
         for label, interval in receipt["robustness"].items()
     ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stillhouse.receipt import numbers
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import Ruled, ruled
 
 WORDS = {"promote": "Promoted", "hold": "Held", "reject": "Rejected"}
@@ -82,10 +83,16 @@ def kept(receipt: Json) -> str:
     """Return what share of its teacher's accuracy a student keeps, and at which share of its
     parameters.
     """
-    student, teacher = receipt["student"], receipt["teacher"]
+    student, teacher, read = receipt["student"], receipt["teacher"], reading(receipt)
     sentence = "It could not be compared with its teacher, who got no row right"
-    if teacher["test_accuracy"][1] > 0:
-        share = student["test_accuracy"][1] / teacher["test_accuracy"][1]
+    if not read.of.more_is_better:
+        off = f"{read.number(student[read.key][1])} {read.of.unit}".strip()
+        sentence = (
+            f"It is off by {numbers.plain(off, 40)} on average, where its teacher is off by "
+            f"{read.number(teacher[read.key][1])},"
+        )
+    elif teacher[read.key][1] > 0:
+        share = student[read.key][1] / teacher[read.key][1]
         sentence = f"It keeps {numbers.percent(share)}{NBSP}% of its teacher’s accuracy"
     if not teacher["parameters"] or not student["parameters"]:
         return sentence

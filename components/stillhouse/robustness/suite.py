@@ -90,7 +90,7 @@ class Findings:
         """
         return {
             "rows": len(self.clean),
-            "clean": list(share(self.clean)),
+            "clean": list(share(self.clean)) if len(self.clean) else None,
             "attacks": as_json(self.results),
             "worst": {
                 norm: list(share(still)) for norm, still in sorted(worst(self.results).items())

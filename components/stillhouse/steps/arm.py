@@ -19,10 +19,13 @@ from stillhouse.distillation.arms import Arm, fit_settings, objective, rows_of, 
 from stillhouse.distillation.controls import LABELS_ONLY
 from stillhouse.distillation.live import Pair
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.objective import refuse_task
+from stillhouse.distillation.selector import Selector
 from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import DataError
-from stillhouse.evaluation import metrics
-from stillhouse.evaluation.evaluate import SCALARS, logits_of
+from stillhouse.evaluation.evaluate import logits_of
+from stillhouse.evaluation.tasks import task_of
+from stillhouse.evaluation.weights import class_weights
 from stillhouse.knowledge.store import reopen
 from stillhouse.models.access import accept, require
 from stillhouse.models.macs import macs
@@ -132,8 +135,9 @@ def train(
     """
     own, rows = section_of(arm, section), rows_of(arm, material.seen)
     plain = rows_of(arm, material.picked)
+    settings = read(own)
     model = build_classifier(
-        read(own).student,
+        settings.student,
         rows.schema,
         Normalize.fit(plain.inputs, plain.schema),
         seed,
@@ -147,6 +151,8 @@ def train(
             None if arm in LABELS_ONLY else material.answers,
             pair=Pair(model, material.teacher, rows.inputs),
             views=len(material.seen) // len(material.picked),
+            task=task_of(rows.schema),
+            weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
         )
     return fit(
         model,
@@ -162,10 +168,8 @@ def train(
 def measure(model: nn.Module, material: Material) -> dict[str, float]:
     """Return what a trial can aim at: val metrics, and the model's size."""
     logits = logits_of(model, material.val.inputs)
-    scores = {
-        f"val/{name}": float(getattr(metrics, name)(logits, material.val.targets))
-        for name in SCALARS
-    }
+    found = task_of(material.val.schema).scores(logits, material.val.targets)
+    scores = {f"val/{name}": score for name, score in found.items()}
     return {
         **scores,
         "student/parameters": float(parameters(model)),
@@ -184,6 +188,10 @@ def require_access(section: Mapping[str, Any], material: Material) -> None:
     for corner in corners(section, "distill"):
         spec = read(corner).method
         method: Method = config.plugin("methods", spec, where="distill.method")
+        chosen: Selector = config.plugin(
+            "selectors", read(corner).selector, where="distill.selector"
+        )
+        refuse_task(method, chosen, task_of(material.picked.schema))
         accept(spec["name"], method.accepts, material.picked.schema.kind)
         require(spec["name"], method.needs, "the teacher's stored answers", material.gives)
 

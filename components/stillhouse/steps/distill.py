@@ -12,13 +12,14 @@ from torch import Tensor
 
 from stillhouse.architectures.build import parameters
 from stillhouse.data import prepared
-from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of
+from stillhouse.distillation.settings import Settings, read
 from stillhouse.distillation.settings import check as check_distill
-from stillhouse.distillation.settings import read
-from stillhouse.evaluation import metrics
-from stillhouse.evaluation.evaluate import SCALARS, logits_of
+from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.gain import two_way
+from stillhouse.evaluation.operating import choose
+from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.models.macs import macs
 from stillhouse.models.taps import taps_of
 from stillhouse.steps import arm as arms
@@ -54,7 +55,8 @@ def run(job: Job) -> Metrics:
 
     Returns:
         `val/…` and `test/…` of the shipped student; `receipt/gain_over_<control>` (mean over seeds
-        and rows, a share) for each control; `arms/<arm>/test_accuracy` (mean over seeds).
+        and rows, a share, or the unit of a quantity) for each control; `arms/<arm>/test_accuracy`
+        or `…/test_mae` (mean over seeds).
 
     Raises:
         UsageError: The method needs more than the teacher gives.
@@ -92,7 +94,7 @@ def run(job: Job) -> Metrics:
         )
         job.timing[f"fit/{arm}/{seed}/seconds"] = round(job.clock.seconds() - began, 4)
         job.progress(len(runs), len(plan), f"{arm}, seed {seed}")
-    _write(job.files, runs, chosen)
+    _write(job.files, runs, chosen, operating_point(read(chosen[STUDENT]), runs[SHIPPED], val))
     return {**_scores(runs[SHIPPED], val, test), **_compared(runs, test)}
 
 
@@ -129,14 +131,40 @@ def _inside(progress: Progress, done: int, total: int, who: str) -> Progress:
     return told
 
 
-def _write(files: StepFiles, runs: Runs, chosen: Mapping[str, Mapping[str, Any]]) -> None:
+def operating_point(settings: Settings, shipped: Run, val: Dataset) -> dict[str, Any]:
+    """Return where the shipped student of two classes says yes, chosen on val alone; nothing of it
+    where there are not two.
+
+    Raises:
+        DataError: Val has rows of one class only.
+    """
+    task = task_of(val.schema)
+    if not isinstance(task, Classification) or task.positive is None:
+        return {}
+    told = known(val.targets)
+    scores, positive = task.ranked(shipped.val[told], val.targets[told])
+    point = {
+        "positive": val.schema.classes[task.positive],
+        "criterion": settings.threshold,
+        "threshold": choose(settings.threshold, scores, positive),
+    }
+    return {"operating_point": point}
+
+
+def _write(
+    files: StepFiles,
+    runs: Runs,
+    chosen: Mapping[str, Mapping[str, Any]],
+    point: Mapping[str, Any],
+) -> None:
     model, settings = runs[SHIPPED].fitted.model, read(chosen[STUDENT])
-    shape = tuple(prepared.schema(files).shape)
+    schema = prepared.schema(files)
     about = {
         "architecture": dict(settings.student),
         "method": dict(settings.method),
         "parameters": parameters(model),
-        "macs": macs(model, shape),
+        "macs": macs(model, schema.shape),
+        **point,
     }
     files.write_tensors("distill/student.safetensors", model.state_dict())
     files.write_json("distill/student.json", {**about, "taps": list(taps_of(model))})
@@ -151,7 +179,7 @@ def _write(files: StepFiles, runs: Runs, chosen: Mapping[str, Mapping[str, Any]]
     files.write_tensors("distill/outcomes.safetensors", answers)
     curves: dict[Arm, dict[str, Any]] = {arm: {} for arm in _arms(runs)}
     for (arm, seed), run in runs.items():
-        curves[arm][str(seed)] = _curve(run.fitted.history)
+        curves[arm][str(seed)] = _curve(run.fitted.history, task_of(schema))
     files.write_json("distill/curves.json", curves)
 
 
@@ -169,11 +197,11 @@ def _arm(arm: Arm, runs: Runs, section: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _curve(history: tuple[Epoch, ...]) -> dict[str, list[float]]:
+def _curve(history: tuple[Epoch, ...], task: Task) -> dict[str, list[float]]:
     """The axis is steps: epochs of arms with fewer rows are shorter."""
     return {
         "loss": [e.loss for e in history],
-        "val_accuracy": [e.val_accuracy for e in history],
+        f"val_{task.score}": [e.val_score for e in history],
         "step": [e.step for e in history],
     }
 
@@ -181,20 +209,18 @@ def _curve(history: tuple[Epoch, ...]) -> dict[str, list[float]]:
 def _scores(shipped: Run, val: Dataset, test: Dataset) -> Metrics:
     found: Metrics = {}
     for split, logits, dataset in (("val", shipped.val, val), ("test", shipped.test, test)):
-        known = dataset.targets >= 0
-        found |= {
-            f"{split}/{name}": float(getattr(metrics, name)(logits[known], dataset.targets[known]))
-            for name in SCALARS
-        }
+        told = known(dataset.targets)
+        scores = task_of(dataset.schema).scores(logits[told], dataset.targets[told])
+        found |= {f"{split}/{name}": score for name, score in scores.items()}
     return found
 
 
 def _compared(runs: Runs, test: Dataset) -> Metrics:
-    known = test.targets >= 0
-    right = {
+    told, task = known(test.targets), task_of(test.schema)
+    merit = {
         arm: torch.stack(
             [
-                metrics.correct(run.test[known], test.targets[known])
+                task.merit(run.test[told], test.targets[told])
                 for (of, _), run in runs.items()
                 if of == arm
             ]
@@ -202,13 +228,18 @@ def _compared(runs: Runs, test: Dataset) -> Metrics:
         for arm in _arms(runs)
     }
     gains = {
-        f"receipt/gain_over_{arm}": two_way(right[STUDENT], right[arm]).estimate
-        for arm in right
+        f"receipt/gain_over_{arm}": two_way(merit[STUDENT], merit[arm]).estimate
+        for arm in merit
         if arm != STUDENT
     }
     return {
         **gains,
-        **{f"arms/{arm}/test_accuracy": float(right[arm].double().mean()) for arm in right},
+        **{
+            f"arms/{arm}/test_{task.measure.key}": task.measure.of_merit(
+                float(merit[arm].double().mean())
+            )
+            for arm in merit
+        },
     }
 
 

@@ -12,14 +12,14 @@ from stillhouse import config
 from stillhouse.architectures.build import parameters
 from stillhouse.config import Count, Positive, Spec
 from stillhouse.data import prepared
-from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.edge.exporter import Exporter
 from stillhouse.edge.latency import measure
 from stillhouse.edge.parity import Parity, parity, require
 from stillhouse.edge.quantize import Quantized, quantize
 from stillhouse.edge.session import CHUNK, Session
 from stillhouse.evaluation.evaluate import logits_of
-from stillhouse.evaluation.metrics import accuracy
+from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, task_of
 from stillhouse.models.access import accept
 from stillhouse.models.macs import macs
 from stillhouse.steps.step import Job, Metrics, Step
@@ -84,7 +84,8 @@ def run(job: Job) -> Metrics:
 
     Returns:
         `edge/size_kb`, `edge/parity_max_error`, `edge/macs`, `edge/parameters`; with int8
-        `edge/int8_size_kb`, `edge/int8_agreement`, `edge/int8_accuracy`.
+        `edge/int8_size_kb`, `edge/int8_agreement` (of classes), `edge/int8_accuracy` (`…_mae` of a
+        quantity).
 
     Raises:
         ExportFailed: The format has no words for the model, or the file answers otherwise than the
@@ -130,22 +131,23 @@ def _session(small: Quantized) -> Session | None:
 
 def describe(made: Exported, test: Dataset, fp32: Session) -> dict[str, Any]:
     """Return sizes and agreements, ready for JSON; what needs int8 is null without it."""
-    small = made.int8_logits
-    known = test.targets >= 0
-    alike = (
-        None
-        if small is None
-        else float((small.argmax(dim=-1) == made.fp32_logits.argmax(dim=-1)).double().mean())
-    )
+    small, task = made.int8_logits, task_of(test.schema)
+    told = known(test.targets)
+
+    def measured(outputs: Tensor) -> float:
+        return task.measure.of_merit(
+            float(task.merit(outputs[told], test.targets[told]).double().mean())
+        )
+
     return {
         "onnx_bytes": len(made.fp32),
         "int8_bytes": len(made.int8.data) or None,
         "int8_reason": made.int8.reason or None,
         "parity_max_error": made.parity.max_error,
-        "parity_agreement": made.parity.agreement,
-        "accuracy": accuracy(made.fp32_logits[known], test.targets[known]),
-        "int8_agreement": alike,
-        "int8_accuracy": None if small is None else accuracy(small[known], test.targets[known]),
+        "parity_agreement": made.parity.agreement if task.decides else None,
+        task.measure.key: measured(made.fp32_logits),
+        "int8_agreement": task.agreement(small, made.fp32_logits) if small is not None else None,
+        f"int8_{task.measure.key}": None if small is None else measured(small),
         "opset": fp32.opset,
         "inputs": fp32.inputs,
         "outputs": fp32.outputs,
@@ -180,18 +182,22 @@ def _time(job: Job, fp32: Session, int8: Session | None, test: Dataset) -> None:
         )
 
 
+MEASURED = tuple(task.measure.key for task in (CLASSIFICATION, Regression()))
+
+
 def _metrics(about: Mapping[str, Any]) -> Metrics:
     plain = {
         f"edge/{name}": about[name]
         for name in (
             "parity_max_error",
             "parity_agreement",
-            "accuracy",
+            *MEASURED,
             "int8_agreement",
-            "int8_accuracy",
+            *(f"int8_{name}" for name in MEASURED),
             "macs",
             "parameters",
         )
+        if name in about
     }
     sizes = {
         f"edge/{name}_kb": about[key]

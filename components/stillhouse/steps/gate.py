@@ -2,9 +2,9 @@
 everybody.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any, cast
 
 from annotated_types import Interval
 from torch import Tensor
@@ -12,13 +12,18 @@ from torch import Tensor
 from stillhouse import config
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import known as has_target
 from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
-from stillhouse.errors import DataError
+from stillhouse.errors import DataError, SettingsError, nearest
+from stillhouse.evaluation.operating import choose
+from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.gating.collect import Outcomes, collect
 from stillhouse.gating.flips import NOTHING, flips
-from stillhouse.gating.metrics import known_metrics
+from stillhouse.gating.metrics import CATALOGUE, find, known_metrics
+from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
+from stillhouse.gating.two_classes import Point
 from stillhouse.gating.verdict import Verdict, judge
 from stillhouse.models import onnx_file
 from stillhouse.release.manifest import student_fingerprint
@@ -29,11 +34,13 @@ from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.workspace import StepFiles
 
 READS = (
+    "prepare/val.safetensors",
     "prepare/test.safetensors",
     "prepare/schema.json",
     "teacher/outcomes.safetensors",
     "distill/outcomes.safetensors",
     "distill/student.safetensors",
+    "distill/student.json",
     "export/student.onnx",
     "export/student.int8.onnx",
     "export/outcomes.safetensors",
@@ -70,11 +77,13 @@ class Champion:
         about: What champion.json tells of it; None before the first promotion.
         logits: [N, C]; None where it could not be asked.
         incomparable: Why not.
+        val_logits: [N val, C], to choose its threshold by.
     """
 
     about: Mapping[str, Any] | None
     logits: Tensor | None = None
     incomparable: str = ""
+    val_logits: Tensor | None = None
 
     @property
     def name(self) -> str | None:
@@ -106,14 +115,18 @@ def run(job: Job) -> Metrics:
     names = known(job.params)
     rules = parse(settings.rules, names)
     test = prepared.load(job.files, "test")
-    if not (test.targets >= 0).any():
+    task = task_of(test.schema)
+    for_task(rules, task)
+    if not has_target(test.targets).any():
         raise DataError(
             "no test row has a target.",
             where="prepare/test.safetensors",
             fix="A gate needs labelled test rows.",
         )
     champion = ask_champion(job.files, test)
-    found = outcomes(job.files, test.targets, champion)
+    found = replace(outcomes(job.files, test.targets, champion), task=task)
+    point = operating_point(job.files, prepared.load(job.files, "val"), champion)
+    found = replace(found, point=point)
     evidence = collect(
         found,
         {rule.metric for rule in rules},
@@ -127,12 +140,31 @@ def run(job: Job) -> Metrics:
         "flips": changed(found, test, champion),
         "metrics": names,
     }
+    if point is not None:
+        about["operating_point"] = asdict(point)
     job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
     job.files.write_tensors(
         "gate/outcomes.safetensors",
         {} if champion.logits is None else {"champion_logits": champion.logits},
     )
     return _metrics(verdict)
+
+
+def for_task(rules: Sequence[Rule], task: Task) -> None:
+    """Refuse rules about what is not measured where this is predicted.
+
+    Raises:
+        SettingsError: There is one.
+    """
+    own = [name for name, metric in CATALOGUE.items() if task.name in metric.tasks]
+    for rule in rules:
+        metric = find(rule.metric)
+        if metric is not None and task.name not in metric.tasks:
+            raise SettingsError(
+                f"this is a {task.name}, which has no '{rule.metric}'.",
+                where="gate.rules",
+                fix=nearest(rule.metric, own),
+            )
 
 
 def _metrics(verdict: Verdict) -> Metrics:
@@ -176,7 +208,9 @@ def ask_champion(files: StepFiles, test: Dataset) -> Champion:
         return Champion(
             about, incomparable=f"version {about['version']} cannot be asked today's rows: {reason}"
         )
-    return Champion(about, Session(data, where=CHAMPION_MODEL).logits(test.inputs))
+    session = Session(data, where=CHAMPION_MODEL)
+    val = prepared.load(files, "val")
+    return Champion(about, session.logits(test.inputs), val_logits=session.logits(val.inputs))
 
 
 def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
@@ -195,11 +229,15 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
     ):
         return f"it takes rows of shape {wanted}, the data has {given}."
     answers = _dims(graph.output[0])[-1:]
-    if answers and answers[0] not in (0, len(schema.classes)):
-        return f"it answers {answers[0]} classes, the data has {len(schema.classes)}."
+    if answers and answers[0] not in (0, len(schema.outputs)):
+        return f"it answers {answers[0]} classes, the data has {len(schema.outputs)}."
     told = about.get("schema")
+    if told is not None and told["task"] != schema.task:
+        return f"it is a {told['task']}, and this is a {schema.task}."
     if told is not None and list(told["classes"]) != list(schema.classes):
         return "its classes have other names or another order."
+    if told is not None and Schema.from_dict(told).quantity != schema.quantity:
+        return "it tells another quantity, in another unit or at other levels."
     features = [f["name"] for f in (told or about.get("statistics") or {}).get("features", [])]
     if features and features != [f.name for f in schema.features]:
         return "its features have other names or another order."
@@ -209,6 +247,33 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
 def _dims(value: Any) -> list[int]:
     """Return the sizes of a graph's input or output; 0 where any is taken."""
     return [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
+
+
+def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point | None:
+    """Return where each model of two classes says yes: the student where `distill` chose it, the
+    others by the same criterion, on val; None where there are not two classes.
+
+    Raises:
+        DataError: Val has rows of one class only.
+    """
+    told = files.read_json("distill/student.json").get("operating_point")
+    if told is None:
+        return None
+    task, has = cast(Classification, task_of(val.schema)), has_target(val.targets)
+    arms = files.read_tensors("distill/outcomes.safetensors")
+    logits = {"teacher": files.read_tensors("teacher/outcomes.safetensors")["val_logits"]}
+    logits |= {
+        arm: arms[name]
+        for arm in ("none", "hard")
+        if (name := f"{arm}/{SHIPPED_SEED}/val_logits") in arms
+    }
+    if champion.val_logits is not None:
+        logits["champion"] = champion.val_logits
+    thresholds = {
+        who: choose(told["criterion"], *task.ranked(found[has], val.targets[has]))
+        for who, found in logits.items()
+    }
+    return Point(told["positive"], {**thresholds, "student": told["threshold"]})
 
 
 def outcomes(files: StepFiles, targets: Tensor, champion: Champion) -> Outcomes:
@@ -251,10 +316,10 @@ def outcomes(files: StepFiles, targets: Tensor, champion: Champion) -> Outcomes:
 
 
 def changed(found: Outcomes, test: Dataset, champion: Champion) -> dict[str, Any]:
-    """Return the flips against the champion; all null where there is none, or where it could not be
-    asked.
+    """Return the flips against the champion; all null where there is none, where it could not be
+    asked, or where no model decides for a class.
     """
-    if champion.logits is None:
+    if champion.logits is None or not found.task.decides:
         return {**NOTHING, "against": champion.name}
     right, before = found.right(found.logits["student"]), found.right(champion.logits)
     return flips(right.numpy(), before.numpy(), test.rows[found.known].numpy(), str(champion.name))

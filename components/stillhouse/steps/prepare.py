@@ -4,22 +4,25 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Gt, Lt
 
 from stillhouse import config, plugins
 from stillhouse.config import Natural, Spec
 from stillhouse.data import prepared
-from stillhouse.data.codes import require_classes
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset
 from stillhouse.data.notices import ClassAbsent, DataNotice, RowsSetAside
 from stillhouse.data.pick import Pick, pick
+from stillhouse.data.schema import Schema
 from stillhouse.data.splits import ASIDE, NAMES, Split, assign, require_splits
 from stillhouse.data.statistics import statistics
-from stillhouse.errors import DataError, SourceError
+from stillhouse.data.targets import targets_of
+from stillhouse.errors import DataError, SettingsError, SourceError, nearest
 from stillhouse.steps.step import Job, Metrics, Step
 
+Level = Annotated[float, Gt(0), Lt(1)]
 WRITES = (
     "train.safetensors",
     "withheld.safetensors",
@@ -40,6 +43,10 @@ class Settings:
         split: See `data.splits.Split`.
         labelled: How many train rows the student's arms see with labels; null: all.
         unlabelled: How many more they see without; null: 0.
+        positive: Of two classes the one that is looked for (the sick, the crash), of which
+            sensitivity and precision speak; null: the second by name.
+        quantiles: Of a regression: levels that the models tell in place of the mean, with 0.5 among
+            them, such as [0.1, 0.5, 0.9].
     """
 
     source: Spec
@@ -47,6 +54,18 @@ class Settings:
     split: Spec | None = None
     labelled: Natural | None = None
     unlabelled: Natural | None = None
+    positive: str | None = None
+    quantiles: tuple[Level, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.quantiles and (
+            list(self.quantiles) != sorted(set(self.quantiles)) or 0.5 not in self.quantiles
+        ):
+            raise SettingsError(
+                f"the quantiles {list(self.quantiles)} do not rise, or lack the median.",
+                where="prepare.quantiles",
+                fix="Write rising levels with 0.5 among them, such as [0.1, 0.5, 0.9].",
+            )
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,7 @@ class Prepared:
     @property
     def shown(self) -> Dataset:
         """Train as the student may see it: −1 unless picked with its label."""
-        targets = torch.full_like(self.train.targets, UNLABELLED)
+        targets = torch.full_like(self.train.targets, targets_of(self.train.schema).unknown)
         targets[self.pick.labelled] = self.train.targets[self.pick.labelled]
         return replace(self.train, targets=targets)
 
@@ -143,14 +162,39 @@ def _read(settings: Settings, job: Job) -> Dataset:
             where="prepare.kind",
             fix="Set kind: auto, or the source's own kind.",
         )
+    dataset = replace(dataset, schema=_answered(dataset.schema, settings, name))
     _require_shapes(dataset, name)
-    require_classes(dataset, where=f"prepare.source '{name}'")
+    sort = targets_of(dataset.schema)
+    sort.require(dataset, where=f"prepare.source '{name}'")
     return replace(
         dataset,
         inputs=dataset.inputs.float(),
-        targets=dataset.targets.long(),
+        targets=dataset.targets.to(sort.dtype),
         rows=dataset.rows.long(),
     )
+
+
+def _answered(schema: Schema, settings: Settings, name: str) -> Schema:
+    """Return the schema with what the settings want to be told of its target."""
+    if settings.positive is not None:
+        if len(schema.classes) != 2 or settings.positive not in schema.classes:
+            raise SettingsError(
+                f"'{settings.positive}' is none of two classes.",
+                where="prepare.positive",
+                fix=nearest(settings.positive, list(schema.classes))
+                if len(schema.classes) == 2
+                else "Leave it out: there are not two classes.",
+            )
+        return replace(schema, positive=settings.positive)
+    if not settings.quantiles:
+        return schema
+    if schema.quantity is None:
+        raise SettingsError(
+            f"the source '{name}' gives classes, which have no quantiles.",
+            where="prepare.quantiles",
+            fix="Leave them out, or set task: regression beside the source's target.",
+        )
+    return replace(schema, quantity=replace(schema.quantity, quantiles=settings.quantiles))
 
 
 def _require_shapes(dataset: Dataset, name: str) -> None:
@@ -178,13 +222,12 @@ def _require_shapes(dataset: Dataset, name: str) -> None:
         raise SourceError(
             f"the source '{name}' gives two rows the same number.", where="prepare.source", fix=fix
         )
-    if int(dataset.targets.min()) < UNLABELLED or int(dataset.targets.max()) >= len(schema.classes):
-        codes = f"{int(dataset.targets.min())} to {int(dataset.targets.max())}"
-        fix = "Codes are 0 to C − 1; −1 is unlabelled."
+    if fault := targets_of(schema).fault(dataset.targets):
         raise SourceError(
-            f"the source '{name}' gives the targets {codes} for {len(schema.classes)} classes.",
+            f"the source '{name}' {fault}.",
             where="prepare.source",
-            fix=fix,
+            fix="Codes are 0 to C − 1 and −1 is unlabelled; quantities are numbers, NaN where "
+            "unlabelled.",
         )
 
 

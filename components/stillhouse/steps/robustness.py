@@ -13,15 +13,16 @@ from stillhouse import config, plugins
 from stillhouse.attacks.space import Space
 from stillhouse.config import Count, Natural, Spec
 from stillhouse.data import prepared
-from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, UsageError
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.models.access import accept
 from stillhouse.robustness.case import Case, make_cases
 from stillhouse.robustness.corruption import Corruption
 from stillhouse.robustness.subject import Subject
-from stillhouse.robustness.suite import Suite, examine
+from stillhouse.robustness.suite import Findings, Suite, examine
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.student import READS as STUDENT
 from stillhouse.steps.student import load_student
@@ -79,6 +80,8 @@ def run(job: Job) -> Metrics:
     """
     settings = job.settings(Settings, "robustness")
     train, test = prepared.load(job.files, "train"), prepared.load(job.files, "test")
+    if not task_of(test.schema).decides:
+        return _not_applicable(job, settings, test)
     rows = drawn(test, settings.rows, settings.seed)
     chosen = test.take(rows)
     deployed = Session(job.files.read_bytes("export/student.onnx"))
@@ -105,6 +108,19 @@ def run(job: Job) -> Metrics:
     return found.metrics()
 
 
+def _not_applicable(job: Job, settings: Settings, test: Dataset) -> Metrics:
+    """Write, attack by attack and corruption by corruption, why it means nothing here."""
+    schema, why = test.schema, task_of(test.schema).why_no_decision
+    asked = suite(settings, schema, None, why)
+    names = [*(case.label for case in asked.cases), *asked.corruptions]
+    missing = [*asked.not_measured, *({"name": name, "reason": f"{why}."} for name in names)]
+    found = Findings(torch.zeros(0, dtype=torch.bool), [], [], [], [], missing)
+    told = {**found.as_dict(settings.seed), "positions": None}
+    job.files.write_json("robustness/robustness.json", told)
+    job.files.write_tensors("robustness/outcomes.safetensors", {})
+    return {}
+
+
 def drawn(test: Dataset, most: int | None, seed: int) -> torch.Tensor:
     """Return the positions of the labelled test rows that are examined, rising; all of them, or
     `most` drawn by `seed`.
@@ -112,7 +128,7 @@ def drawn(test: Dataset, most: int | None, seed: int) -> torch.Tensor:
     Raises:
         DataError: No test row has a target.
     """
-    labelled = torch.nonzero(test.targets >= 0).flatten()
+    labelled = torch.nonzero(known(test.targets)).flatten()
     if not len(labelled):
         raise DataError(
             "no test row has a target.",

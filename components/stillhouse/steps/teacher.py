@@ -9,11 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from stillhouse import config, plugins
-from stillhouse.config import Share
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SettingsError, TeacherBelowGate, nearest
-from stillhouse.evaluation.evaluate import points, report
+from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, task_of
 from stillhouse.models.access import accept
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers import recall
@@ -31,7 +30,9 @@ READS = (
     "validate/verdict.json",
 )
 GATED = tuple(
-    f"{split}/{metric}" for split in ("val", "test") for metric in ("accuracy", "balanced_accuracy")
+    f"{split}/{metric}"
+    for split in ("val", "test")
+    for metric in (*CLASSIFICATION.gated, *Regression().gated)
 )
 
 
@@ -40,12 +41,20 @@ class Gate:
     """What a teacher must reach.
 
     Attributes:
-        metric: `val/accuracy`, `val/balanced_accuracy`, or the same of test.
-        at_least: The smallest share that passes.
+        metric: `val/accuracy`, `val/balanced_accuracy`, of a quantity `val/rmse`, `val/mae` or
+            `val/r2`; or the same of test.
+        at_least: The smallest value that passes.
+        at_most: The largest one; exactly one of the two is set.
     """
 
     metric: str
-    at_least: Share
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def bound(self) -> float:
+        """Whichever is set."""
+        return float(self.at_least if self.at_least is not None else self.at_most or 0.0)
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,23 @@ def settings(params: Mapping[str, Any]) -> Settings:
             where="teacher.gate.metric",
             fix=nearest(gate.metric, list(GATED)),
         )
+    _check_bound(gate)
     return Settings(spec, gate)
+
+
+def _check_bound(gate: Gate) -> None:
+    if (gate.at_least is None) == (gate.at_most is None):
+        raise SettingsError(
+            "the gate needs exactly one of at_least and at_most.",
+            where="teacher.gate",
+            fix="Write {metric: val/accuracy, at_least: 0.9} or {metric: val/rmse, at_most: 20}.",
+        )
+    if "accuracy" in gate.metric and not 0 <= gate.bound <= 1:
+        raise SettingsError(
+            f"the bound {gate.bound:g} is no share.",
+            where="teacher.gate",
+            fix="Shares are 0 to 1: write 0.9 for 90 %.",
+        )
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -147,7 +172,8 @@ def run(job: Job) -> Metrics:
         "test": ask(oracle, test, where="teacher, on test"),
     }
     found = _evaluate(answers, {"val": val, "test": test})
-    metrics = {**points("val", found["val"]), **points("test", found["test"])}
+    task = task_of(train.schema)
+    metrics = {**task.points("val", found["val"]), **task.points("test", found["test"])}
     gate = _judge(asked.gate, metrics)
     recall.store(job.files, made)
     job.files.write_json(
@@ -184,7 +210,7 @@ def _evaluate(
     answers: Mapping[str, Tensor], splits: Mapping[str, Dataset]
 ) -> dict[str, dict[str, Any]]:
     return {
-        split: report(answers[split], dataset.targets, dataset.classes)
+        split: task_of(dataset.schema).report(answers[split], dataset.targets, dataset.schema)
         for split, dataset in splits.items()
     }
 
@@ -202,15 +228,23 @@ def _about(spec: Mapping[str, Any], oracle: Oracle) -> dict[str, Any]:
 def _judge(gate: Gate | None, metrics: Metrics) -> dict[str, Any] | None:
     if gate is None:
         return None
-    observed = metrics[gate.metric]
-    if observed < gate.at_least:
-        said = f"the teacher's {gate.metric} is {observed:.4f}, below {gate.at_least:g}."
+    if gate.metric not in metrics:
+        raise SettingsError(
+            f"a teacher of this target has no '{gate.metric}'.",
+            where="teacher.gate.metric",
+            fix=nearest(gate.metric, list(metrics)),
+        )
+    observed, most = metrics[gate.metric], gate.at_most is not None
+    if observed > gate.bound if most else observed < gate.bound:
+        side = "above" if most else "below"
+        said = f"the teacher's {gate.metric} is {observed:.4f}, {side} {gate.bound:g}."
         raise TeacherBelowGate(
             said,
             where="teacher.gate",
             fix="Bring a better teacher, or lower the gate (null: none).",
         )
-    return {**asdict(gate), "observed": observed, "passed": True}
+    asked = {key: value for key, value in asdict(gate).items() if value is not None}
+    return {**asked, "observed": observed, "passed": True}
 
 
 step = Step(

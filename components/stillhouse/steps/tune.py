@@ -9,8 +9,11 @@ from typing import Any
 
 from stillhouse import config, environment, plugins
 from stillhouse.config import Count
+from stillhouse.data import prepared
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of, section_of
 from stillhouse.distillation.settings import check as check_distill
+from stillhouse.errors import SettingsError, nearest
+from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.steps import arm as arms
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.tuning.objectives import Trial, directions
@@ -33,12 +36,12 @@ class Settings:
         workers: Trials at once, in processes of their own if there are several. It is part of the
             result: trials that run together do not learn from one another.
         objectives: Metrics of val or of the model's size; with several, the first decides on the
-            Pareto front.
+            Pareto front. None: val/accuracy, or val/rmse of a quantity.
     """
 
     trials: Count = 12
     workers: Count = 1
-    objectives: tuple[str, ...] = ("val/accuracy",)
+    objectives: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,27 +92,61 @@ def run(job: Job) -> Metrics:
 
     Returns:
         `tune/trials` (count, all arms), `tune/failed_trials` (count) and `tune/best_val_accuracy`
-        of the student.
+        (or `…_rmse`) of the student.
 
     Raises:
         SettingsError: A space or an objective does not fit.
         UsageError: The method needs more than the teacher's stored answers.
         TrainingFailed: Every trial of an arm failed.
     """
-    settings, data = job.settings(Settings, "tune"), arms.key(job.files)
+    task, data = task_of(prepared.schema(job.files)), arms.key(job.files)
+    settings = aimed(job.settings(Settings, "tune"), task)
     arms.require_access(job.params.get("distill") or {}, _material(job.root, data))
     with _workers(job, settings) as workers:
         studies, found = _studies(job, settings, data, workers)
     job.files.write_json("tune/trials.json", {"studies": studies})
-    best = studies["student"]["trials"][studies["student"]["best"]]["values"]["val/accuracy"]
+    best = studies["student"]["trials"][studies["student"]["best"]]["values"][task.aim]
     return {
         "tune/trials": float(len(found)),
         "tune/failed_trials": float(sum(t.values is None for t in found)),
-        "tune/best_val_accuracy": best,
+        f"tune/best_{task.aim.replace('/', '_')}": best,
     }
 
 
-def _workers(job: Job, settings: Settings) -> "contextlib.AbstractContextManager[Workers]":
+@dataclass(frozen=True)
+class Aimed:
+    """The settings, with objectives that this task has.
+
+    Attributes:
+        trials: As set.
+        workers: As set.
+        objectives: At least one.
+    """
+
+    trials: int
+    workers: int
+    objectives: tuple[str, ...]
+
+
+def aimed(settings: Settings, task: Task) -> Aimed:
+    """Return the settings with the objectives of a task where none are set.
+
+    Raises:
+        SettingsError: An objective is none of this task's.
+    """
+    objectives = tuple(settings.objectives or (task.aim,))
+    own = [f"val/{name}" for name in task.scalars]
+    for name in objectives:
+        if name.startswith("val/") and name not in own:
+            raise SettingsError(
+                f"this is a {task.name}, which has no '{name}'.",
+                where="tune.objectives",
+                fix=nearest(name, own),
+            )
+    return Aimed(settings.trials, settings.workers, objectives)
+
+
+def _workers(job: Job, settings: Aimed) -> "contextlib.AbstractContextManager[Workers]":
     if settings.workers == 1:
         return contextlib.nullcontext(Here())
     return Pool(
@@ -120,7 +157,7 @@ def _workers(job: Job, settings: Settings) -> "contextlib.AbstractContextManager
 
 
 def _studies(
-    job: Job, settings: Settings, data: str, workers: Workers
+    job: Job, settings: Aimed, data: str, workers: Workers
 ) -> tuple[dict[str, dict[str, Any]], list[Trial]]:
     section = job.params.get("distill") or {}
     studies: dict[str, dict[str, Any]] = {}
@@ -145,7 +182,7 @@ def _studies(
 
 
 def _study(
-    job: Job, settings: Settings, problem: Problem, workers: Workers, *, before: int, after: int
+    job: Job, settings: Aimed, problem: Problem, workers: Workers, *, before: int, after: int
 ) -> Found:
     arm, space = problem.arm, distributions(problem.section)
     depends = {
@@ -186,7 +223,7 @@ def _note(arm: Arm, trial: Trial, plan: Plan) -> str:
     return f"{arm}: trial {trial.number}, {shown}" + ("" if plan.space else f". {NO_SPACE}")
 
 
-def _told(found: Found, section: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+def _told(found: Found, section: Mapping[str, Any], settings: Aimed) -> dict[str, Any]:
     study = {
         "settings": resolve(section, found.best.params),
         "best": found.best.number,
@@ -199,7 +236,9 @@ def _told(found: Found, section: Mapping[str, Any], settings: Settings) -> dict[
 def check(params: Mapping[str, Any]) -> None:
     """Check both sections; a search space in `tune` is refused."""
     config.refuse_spaces(params.get("tune"), "tune")
-    directions(config.build(Settings, params.get("tune"), where="tune").objectives)
+    objectives = config.build(Settings, params.get("tune"), where="tune").objectives
+    if objectives is not None:
+        directions(objectives)
     check_distill(params.get("distill"))
     distributions(params.get("distill") or {})
 

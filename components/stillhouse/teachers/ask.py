@@ -30,9 +30,9 @@ def ask(oracle: Oracle, dataset: Dataset, *, where: str = "teacher", batch: int 
     for start in range(0, len(dataset), batch):
         part = slice(start, start + batch)
         found = oracle.logits(dataset.inputs[part], dataset.rows[part]).detach().float().cpu()
-        _require(found, dataset.rows[part], dataset.classes, where)
+        _require(found, dataset.rows[part], dataset.schema.outputs, where)
         parts.append(found)
-    return torch.cat(parts) if parts else torch.empty(0, len(dataset.classes))
+    return torch.cat(parts) if parts else torch.empty(0, len(dataset.schema.outputs))
 
 
 def require_answers(oracle: Oracle, dataset: Dataset, *, where: str) -> None:

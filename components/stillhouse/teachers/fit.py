@@ -11,11 +11,13 @@ from stillhouse.config import Count, Natural, Positive, Share, Spec
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.evaluation.evaluate import logits_of
+from stillhouse.evaluation.tasks import task_of
+from stillhouse.evaluation.weights import ClassWeights, class_weights
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.training.fit import fit
-from stillhouse.training.objective import CrossEntropy
+from stillhouse.training.objective import Labels
 from stillhouse.training.settings import FitSettings
 from stillhouse.workspace import dump_tensors, parse_tensors
 
@@ -34,6 +36,8 @@ class Fit(Teacher):
         optimizer: `{name: adamw, lr: 0.003, weight_decay: 0.0001}`.
         warmup: Share of the steps in which the learning rate rises.
         clip: The largest norm of the gradient.
+        class_weights: How much a label of each class weighs: `balanced`, or class → weight; None:
+            all 1.
         seed: Of the weights and the order of rows.
     """
 
@@ -46,10 +50,11 @@ class Fit(Teacher):
         optimizer: Spec = ADAMW,
         warmup: Share = 0.05,
         clip: Positive = 1.0,
+        class_weights: ClassWeights = None,
         seed: Natural = 0,
     ) -> None:
         config.check_spec("architectures", architecture, where="teacher.architecture")
-        self.architecture = architecture
+        self.architecture, self.class_weights = architecture, class_weights
         self.settings = FitSettings(
             epochs=epochs, batch=batch, optimizer=optimizer, warmup=warmup, clip=clip, seed=seed
         )
@@ -64,7 +69,10 @@ class Fit(Teacher):
         )
         fitted = fit(
             model,
-            CrossEntropy(),
+            Labels(
+                task_of(schema),
+                class_weights(self.class_weights, lesson.train, "teacher.class_weights"),
+            ),
             lesson.train,
             lesson.val,
             settings,

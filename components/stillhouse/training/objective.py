@@ -1,10 +1,12 @@
 """What `fit` makes small: a loss a step. It knows nothing of where the loss comes from."""
 
+from dataclasses import replace
 from typing import cast
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
+from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 
@@ -28,20 +30,51 @@ class Objective(nn.Module):
         return cast(Tensor, super().__call__(model, batch))
 
 
-def labelled_cross_entropy(logits: Tensor, batch: Batch) -> Tensor:
-    """Return the mean cross entropy over the labelled rows of a batch, nats; 0, with a gradient of
-    0, where none is labelled.
+def labelled_loss(
+    task: Task, outputs: Tensor, batch: Batch, weights: Tensor | None = None
+) -> Tensor:
+    """Return the mean of a task's base loss over the labelled rows of a batch; 0, with a gradient
+    of 0, where none is labelled.
 
     Args:
-        logits: [B, C].
-        batch: Targets −1 are left out.
+        task: Cross entropy (nats) of classes; squared or quantile loss of a quantity.
+        outputs: [B, C]; of a quantity in standard deviations, as are the batch's targets.
+        batch: Rows without a target are left out.
+        weights: By class [C]; the mean is then a weighted one. None: all 1.
     """
-    total = F.cross_entropy(logits, batch.targets, ignore_index=-1, reduction="sum")
-    return total / batch.labelled.sum().clamp_min(1)
+    return task.total(outputs, batch.targets, weights) / mass(batch, weights)
 
 
-class CrossEntropy(Objective):
-    """Learns from labels alone: what a teacher that is trained here and the arm `none` do."""
+def mass(batch: Batch, weights: Tensor | None) -> Tensor:
+    """Return what the labelled rows of a batch weigh together, never 0: how many they are, or the
+    sum of their classes' weights.
+    """
+    if weights is None:
+        return batch.labelled.sum().clamp_min(1)
+    each = weights[batch.targets.clamp_min(0)] * batch.labelled
+    return each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+
+def standard(model: Classifier, batch: Batch) -> Batch:
+    """Return a batch whose targets are in the unit of losses."""
+    return replace(batch, targets=model.standard(batch.targets))
+
+
+class Labels(Objective):
+    """Learns from labels alone: what a teacher that is trained here and the arm `none` do.
+
+    Args:
+        task: What is predicted.
+        weights: By class [C]; None: all 1.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, task: Task = CLASSIFICATION, weights: Tensor | None = None) -> None:
+        super().__init__()
+        self.task = task
+        self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
-        return labelled_cross_entropy(model(batch.inputs), batch)
+        outputs = model.standard(model(batch.inputs))
+        return labelled_loss(self.task, outputs, standard(model, batch), self.weights)

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.errors import DataError, SettingsError
-from stillhouse.evaluation import metrics
 from stillhouse.evaluation.evaluate import logits_of
+from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 from stillhouse.training import checkpoint as disk
@@ -35,15 +35,16 @@ class Epoch:
         epoch: From 1; at most 40 are reported, all of them with patience.
         step: Optimiser steps taken.
         loss: Mean over the steps since the last point.
-        val_accuracy: Of the weights that would be kept now; NaN without labelled val rows.
-        val_nll: Nats; NaN without labelled val rows.
+        val_score: Accuracy, or R² of a quantity, of the weights that would be kept now; NaN without
+            labelled val rows.
+        val_loss: NLL (nats), or RMSE of a quantity; NaN without labelled val rows.
     """
 
     epoch: int
     step: int
     loss: float
-    val_accuracy: float
-    val_nll: float
+    val_score: float
+    val_loss: float
 
 
 @dataclass
@@ -87,6 +88,8 @@ class Training:
                 where="patience",
                 fix="Leave patience out, or give the val split rows.",
             )
+        if len(known_rows := train.labelled):
+            model.learn_scale(known_rows.targets)
         order = Order(len(train), settings.batch, settings.seed)
         made = optimizer(
             optimizer_settings(settings.optimizer, "optimizer"), [model.train(), objective.train()]
@@ -107,6 +110,10 @@ class Training:
             weights,
             Average(model, settings.ema),
         )
+
+    @property
+    def task(self) -> Task:
+        return task_of(self.train.schema)
 
     @property
     def epochs(self) -> int:
@@ -146,7 +153,7 @@ class Training:
         return Batch(
             inputs.to(device),
             targets.to(device),
-            (targets != UNLABELLED).to(device),
+            known(targets).to(device),
             at.to(device),
             step=self.step,
         )
@@ -161,30 +168,25 @@ class Training:
         self.losses.append(loss)
 
     def judge(self, progress: Progress) -> None:
-        accuracy = nll = math.nan
+        score = val_loss = math.nan
         if len(self.val):
             logits = logits_of(self.average.model, self.val.inputs.to(self.weights[0].device)).cpu()
-            accuracy, nll = (
-                metrics.accuracy(logits, self.val.targets),
-                metrics.nll(logits, self.val.targets),
-            )
-        now = Epoch(self.epoch, self.step, math.fsum(self.losses) / len(self.losses), accuracy, nll)
+            score, val_loss = self.task.curve(logits, self.val.targets)
+        mean_loss = math.fsum(self.losses) / len(self.losses)
+        now = Epoch(self.epoch, self.step, mean_loss, score, val_loss)
         self.losses.clear()
         self.history.append(now)
         if self.settings.patience is not None and (
             self.best is None
-            or (now.val_accuracy, -now.val_nll) > (self.best.val_accuracy, -self.best.val_nll)
+            or (now.val_score, -now.val_loss) > (self.best.val_score, -self.best.val_loss)
         ):
             self.best = now
             self.best_weights = {
                 name: tensor.detach().clone()
                 for name, tensor in self.average.model.state_dict().items()
             }
-        progress(
-            self.epoch,
-            self.epochs,
-            f"epoch {self.epoch}/{self.epochs}, loss {now.loss:.4f}, val accuracy {accuracy:.3f}",
-        )
+        watched = f"loss {now.loss:.4f}, val {self.task.score} {score:.3f}"
+        progress(self.epoch, self.epochs, f"epoch {self.epoch}/{self.epochs}, {watched}")
 
     def keep(self) -> int:
         """Give the model the weights that were judged best, and return their epoch."""
@@ -204,7 +206,7 @@ class Training:
             "step": torch.tensor([self.step, self.best.step if self.best else 0]),
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "history": torch.tensor(
-                [[e.epoch, e.step, e.loss, e.val_accuracy, e.val_nll] for e in self.history],
+                [[e.epoch, e.step, e.loss, e.val_score, e.val_loss] for e in self.history],
                 dtype=torch.float64,
             ).reshape(-1, 5),
         }
@@ -241,8 +243,8 @@ class Training:
         self.step, best_step = (int(value) for value in tensors["step"])
         self.losses = tensors["losses"].tolist()
         self.history = [
-            Epoch(int(epoch), int(step), loss, accuracy, nll)
-            for epoch, step, loss, accuracy, nll in tensors["history"].tolist()
+            Epoch(int(epoch), int(step), loss, score, val_loss)
+            for epoch, step, loss, score, val_loss in tensors["history"].tolist()
         ]
         self.best = next((e for e in self.history if best_step and e.step == best_step), None)
         self.best_weights = disk.inside(tensors, "best")

@@ -15,9 +15,14 @@ Direction = Literal["maximize", "minimize"]
 OBJECTIVES: dict[str, Direction] = {
     "val/accuracy": "maximize",
     "val/balanced_accuracy": "maximize",
+    "val/auc": "maximize",
     "val/nll": "minimize",
     "val/brier": "minimize",
     "val/ece": "minimize",
+    "val/rmse": "minimize",
+    "val/mae": "minimize",
+    "val/r2": "maximize",
+    "val/pinball": "minimize",
     "student/parameters": "minimize",
     "student/macs": "minimize",
 }

@@ -102,13 +102,32 @@ def _of_targets(schema: Schema, settings: Settings) -> list[Expected]:
         "column": table.EQUAL_ROWS,
         "mostly": 1 - (1 if twice.at_most is None else twice.at_most),
     }
+    alike = Expected("expect_column_values_to_be_unique", unique, twice.severity)
+    if schema.quantity is not None:
+        refuse_class_limits(schema.quantity.name, settings)
+        return [between(table.TARGET, -LARGEST, LARGEST), alike]
     return [
         among(table.TARGET, list(schema.classes)),
         between(table.ROWS, rows.at_least, rows.at_most, rows.severity, "classes"),
         between(table.LABELLED, 1, None, "critical", "classes"),
         between(table.SHARE, share.at_least, share.at_most, share.severity, "classes"),
-        Expected("expect_column_values_to_be_unique", unique, twice.severity),
+        alike,
     ]
+
+
+def refuse_class_limits(quantity: str, settings: Settings) -> None:
+    """Refuse limits of classes where a quantity is told.
+
+    Raises:
+        SettingsError: One is set.
+    """
+    for name in ("rows_a_class", "class_share"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(
+                f"the target '{quantity}' is a quantity and has no classes.",
+                where=f"validate.{name}",
+                fix="Leave it out.",
+            )
 
 
 def _of_splits(settings: Settings, by: str, columns: frozenset[str]) -> list[Expected]:

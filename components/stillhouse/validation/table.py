@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import UNLABELLED, Dataset, known
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.validation.leakage import Leakage
 
@@ -60,7 +60,7 @@ def rows_table(
     columns: Columns = {
         ROW: np.concatenate([dataset.rows.numpy() for dataset in datasets]),
         SPLIT: np.array([name for name, dataset in splits.items() for _ in range(len(dataset))]),
-        TARGET: _names(targets.astype(np.float64), schema.classes, UNLABELLED),
+        TARGET: _targets(targets, schema),
         EQUAL_ROWS: np.array(leakage.keys),
         SPLITS_OF_ROW: leakage.equal,
     }
@@ -90,7 +90,7 @@ def classes_table(splits: Mapping[str, Dataset]) -> Columns:
     """
     classes = next(iter(splits.values())).classes
     counts = {
-        name: np.bincount(d.targets[d.targets != UNLABELLED].numpy(), minlength=len(classes))
+        name: np.bincount(d.targets[known(d.targets)].numpy(), minlength=len(classes))
         for name, d in splits.items()
     }
     rows = np.sum(list(counts.values()), axis=0)
@@ -100,6 +100,13 @@ def classes_table(splits: Mapping[str, Dataset]) -> Columns:
         SHARE: rows / max(int(rows.sum()), 1),
         LABELLED: counts["train"],
     }
+
+
+def _targets(targets: NDArray[Any], schema: Schema) -> NDArray[Any]:
+    """Return class names, or quantities as they are."""
+    if schema.quantity is not None:
+        return targets.astype(np.float64)
+    return _names(targets.astype(np.float64), schema.classes, UNLABELLED)
 
 
 def _names(

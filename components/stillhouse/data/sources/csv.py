@@ -1,7 +1,7 @@
 """A table in a text file: kinds are inferred and can be overridden, missing cells stay missing."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -12,13 +12,14 @@ from torch import Tensor
 
 from stillhouse import config
 from stillhouse.config import InputFile
-from stillhouse.data.codes import class_codes, group_code, require_classes, whole
+from stillhouse.data.codes import class_codes, group_code, whole
 from stillhouse.data.columns import NUMBER, Column, bounds_of, encode, infer
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.notices import ColumnLeftOut
-from stillhouse.data.schema import Feature, FeatureKind, Schema
+from stillhouse.data.schema import Feature, FeatureKind, Quantity, Schema, Task
 from stillhouse.data.source import Source
+from stillhouse.data.targets import targets_of
 from stillhouse.errors import SettingsError, SourceError, nearest
 
 MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
@@ -30,6 +31,7 @@ class Csv(Source):
     Args:
         path: The file, plain or gzip.
         target: The column to predict; a missing cell means an unlabelled row.
+        task: classification: the target's cells are class names; regression: they are numbers.
         key: A column of different whole numbers that name the rows; None: the row's number in the
             file, from 0.
         group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
@@ -53,6 +55,7 @@ class Csv(Source):
         *,
         path: InputFile,
         target: str,
+        task: Task = "classification",
         key: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -74,6 +77,7 @@ class Csv(Source):
             time,
             drop,
         )
+        self.task = task
         self.overrides, self.units, self.bounds, self.immutable = (
             dict(kinds),
             dict(units),
@@ -110,14 +114,16 @@ class Csv(Source):
         for what, name in parts.items():
             if name is not None:
                 cells.column(name, what)
-        targets, classes = class_codes(self._column(cells, self.target).cells)
+        targets, classes, quantity = READ[self.task](
+            self._column(cells, self.target), self.units.get(self.target, "")
+        )
         columns = self._features(cells, {name for name in parts.values() if name is not None})
         features, values = [], []
         for column in columns:
             feature, encoded = self._feature(column)
             features.append(feature)
             values.append(encoded)
-        schema = Schema("table", (len(features),), classes, tuple(features))
+        schema = Schema("table", (len(features),), classes, tuple(features), self.task, quantity)
         dataset = Dataset(
             torch.from_numpy(np.stack(values, axis=1)),
             targets,
@@ -126,7 +132,7 @@ class Csv(Source):
             self._groups(cells),
             self._times(cells),
         )
-        require_classes(dataset, where=f"{cells.file}, column '{self.target}'")
+        targets_of(schema).require(dataset, where=f"{cells.file}, column '{self.target}'")
         return dataset
 
     def _column(self, cells: Cells, name: str) -> Column:
@@ -231,6 +237,25 @@ class Csv(Source):
         return torch.tensor(
             [moment(column, cell) for cell in column.cells if cell is not None], dtype=torch.float64
         )
+
+
+Told = tuple[Tensor, tuple[str, ...], Quantity | None]
+"""Targets [N], class names, and the quantity if the targets are one."""
+
+
+def _classes(column: Column, unit: str) -> Told:  # noqa: ARG001 - classes have none
+    return *class_codes(column.cells), None
+
+
+def _quantities(column: Column, unit: str) -> Told:
+    values, _ = encode(column, "number")
+    return torch.from_numpy(values), (), Quantity(column.name, unit)
+
+
+READ: Mapping[Task, Callable[[Column, str], Told]] = {
+    "classification": _classes,
+    "regression": _quantities,
+}
 
 
 def _why_not(column: Column, unnamed: bool) -> str:

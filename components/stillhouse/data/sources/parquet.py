@@ -7,7 +7,7 @@ from stillhouse import config
 from stillhouse.config import InputFile
 from stillhouse.data.columnar import read_columns
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import FeatureKind
+from stillhouse.data.schema import FeatureKind, Task
 from stillhouse.data.source import Source
 from stillhouse.data.sources.csv import MISSING, Csv
 
@@ -18,6 +18,7 @@ class Parquet(Source):
     Args:
         path: The file.
         target: The column to predict; a missing cell means an unlabelled row.
+        task: classification: the target's cells are class names; regression: they are numbers.
         key: A column of different whole numbers that name the rows; None: the row's number in the
             file, from 0.
         group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
@@ -39,6 +40,7 @@ class Parquet(Source):
         *,
         path: InputFile,
         target: str,
+        task: Task = "classification",
         key: str | None = None,
         group: str | None = None,
         time: str | None = None,
@@ -58,6 +60,7 @@ class Parquet(Source):
         self.table = Csv(
             path=path,
             target=target,
+            task=task,
             key=key,
             group=group,
             time=time,

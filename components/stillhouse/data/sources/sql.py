@@ -7,7 +7,7 @@ from stillhouse import config, environment
 from stillhouse.config import InputFile
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.query import ask, postgresql, require_select, sqlite
-from stillhouse.data.schema import FeatureKind
+from stillhouse.data.schema import FeatureKind, Task
 from stillhouse.data.source import Source
 from stillhouse.data.sources.csv import MISSING, Csv
 from stillhouse.errors import SettingsError
@@ -24,6 +24,7 @@ class Sql(Source):
         query: One statement that reads; the connection cannot write.
         target: The column to predict; null means an unlabelled row.
         key: A column of different whole numbers that name the rows.
+        task: classification: the target's cells are class names; regression: they are numbers.
         database: A sqlite file; empty where `variable` is set.
         variable: Name of the environment variable that holds
             `postgresql://user:password@host/database`; the address itself belongs in no settings.
@@ -47,6 +48,7 @@ class Sql(Source):
         query: str,
         target: str,
         key: str,
+        task: Task = "classification",
         database: InputFile = "",
         variable: str = "",
         group: str | None = None,
@@ -79,6 +81,7 @@ class Sql(Source):
         self.table = Csv(
             path=database,
             target=target,
+            task=task,
             key=key,
             group=group,
             time=time,

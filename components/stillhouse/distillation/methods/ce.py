@@ -30,7 +30,11 @@ def ce_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class CE(Method):
-    """Cross entropy to the teacher's decisions."""
+    """The task's base loss with the teacher's decision in the label's place: cross entropy to its
+    class; of a quantity, squared error (or quantile loss) to the one number that it tells.
+    """
+
+    tasks = frozenset({"classification", "regression"})
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
-        return ce_loss(student.logits, self.answers(teacher))
+        return self.task.follow(student.logits, self.answers(teacher))

@@ -10,6 +10,7 @@ from stillhouse import config
 from stillhouse.config import NonNegative, Spec
 from stillhouse.distillation.method import Method
 from stillhouse.errors import SettingsError
+from stillhouse.evaluation.tasks import Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -66,6 +67,7 @@ class Combine(Method):
         self.per_sample = all(method.per_sample for method in methods)
         self.needs = frozenset().union(*(method.needs for method in methods))
         self.accepts = frozenset.intersection(*(frozenset(method.accepts) for method in methods))
+        self.tasks = frozenset.intersection(*(frozenset(method.tasks) for method in methods))
         self.taps = tuple(dict.fromkeys(pair for method in methods for pair in method.taps))
 
     @property
@@ -77,6 +79,10 @@ class Combine(Method):
         return combine_losses(
             [method(student, teacher, batch) for method in self.methods], self.weights
         )
+
+    def attend(self, task: Task) -> None:
+        for method in self.methods:
+            method.attend(task)
 
     def build(self, student: Outputs, teacher: Outputs) -> None:
         for method in self.methods:

@@ -12,7 +12,8 @@ from annotated_types import Interval
 from torch import nn
 
 from stillhouse.data.schema import Schema
-from stillhouse.edge.exporter import INPUTS, OUTPUTS, Exporter, ExportFailed
+from stillhouse.edge.exporter import INPUTS, Exporter, ExportFailed
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.models import onnx_file
 
 # warns of every operator of torchvision's when that is not installed
@@ -23,7 +24,7 @@ Opset = Annotated[int, Interval(ge=18, le=23)]
 
 class Onnx(Exporter):
     """torch.onnx's exporter, with the batch dimension left open; inputs are called `inputs`,
-    outputs `logits`.
+    outputs `logits`, or `predictions` of a quantity.
     """
 
     def __init__(self, *, opset: Opset = 20) -> None:
@@ -38,7 +39,7 @@ class Onnx(Exporter):
                     model,
                     (example,),
                     input_names=[INPUTS],
-                    output_names=[OUTPUTS],
+                    output_names=[task_of(schema).output],
                     dynamic_shapes=({0: torch.export.Dim("rows", min=1)},),
                     opset_version=self.opset,
                     external_data=False,

@@ -1,33 +1,34 @@
 """A comparison on the same rows: `{metric: test/accuracy, against: teacher, margin: 0.06}`."""
 
-from typing import Annotated, Literal
-
-from annotated_types import Interval
+from typing import Literal
 
 from stillhouse.errors import SettingsError
 from stillhouse.evaluation.paired import pairs
 from stillhouse.gating import metrics
-from stillhouse.gating.evidence import Evidence, Rows
+from stillhouse.gating.differences import DifferenceTest, affordable
+from stillhouse.gating.evidence import Errors, Evidence, Ranked, Rows
 from stillhouse.gating.matched import MatchedTest, affordable_margin
-from stillhouse.gating.rule import Asked, Rule
-
-Margin = Annotated[float, Interval(ge=-1, le=1)]
+from stillhouse.gating.ranked import AreaDifferenceTest, areas
+from stillhouse.gating.ranked import affordable_margin as area_margin
+from stillhouse.gating.resampled import resample_difference
+from stillhouse.gating.rule import Asked, Direction, Rule
 
 
 class Paired(Rule):
     """Passes where the student is not worse than another model by more than the margin: the lower
-    bound of (student − other) is above −margin.
+    bound of (student − other) is above −margin; of errors, the upper bound is below the margin.
 
     Args:
-        metric: Right or wrong by row for both models.
+        metric: Right or wrong, or an error, by row for both models.
         against: The teacher, the champion in production, or a control arm (seed 0 with seed 0).
-        margin: As a share: 0.06 is six points. 0 demands that the student is better, a negative
-            margin by how much. Left out: the smallest at which an equal student passes in at least
-            80 % of such test sets.
+        margin: As a share: 0.06 is six points; of an error in its own unit. 0 demands that the
+            student is better, a negative margin by how much. Left out: the smallest at which an
+            equal student passes in at least 80 % of such test sets.
         gates: False: only watched.
 
     Raises:
-        SettingsError: The metric has no outcome by row for two models.
+        SettingsError: The metric has no outcome by row for two models, or the margin of a share is
+            none.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Paired(Rule):
         *,
         metric: str,
         against: Literal["teacher", "champion", "none", "hard"],
-        margin: Margin | None = None,
+        margin: float | None = None,
         gates: bool = True,
     ) -> None:
         known = metrics.find(metric)
@@ -46,6 +47,13 @@ class Paired(Rule):
                 where="gate.rules",
                 fix=f"Compare {can}, or bound it with at_least or at_most.",
             )
+        if known.unit == "share" and margin is not None and not -1 <= margin <= 1:
+            raise SettingsError(
+                f"the margin {margin:g} of '{metric}' is no share.",
+                where="gate.rules",
+                fix="Write 0.06 for six points.",
+            )
+        self.less = known.less
         self.metric, self.against, self.margin, self.gates = metric, against, margin, gates
 
     @property
@@ -53,21 +61,45 @@ class Paired(Rule):
         return f"{self.metric} vs {self.against}"
 
     def ask(self, evidence: Evidence, level: float) -> Asked:
-        bound = None if self.margin is None else -self.margin + 0.0
+        bound = None if self.margin is None else self._bound(self.margin)
+        way: Direction = "<=" if self.less else ">="
         if self.against == "champion" and evidence.champion is None:
-            return Asked(None, ">=", "share", applies=False, why="nothing is in production yet.")
+            return Asked(None, way, "share", applies=False, why="nothing is in production yet.")
         if self.against == "champion" and evidence.incomparable:
-            return Asked(bound, ">=", "share", why=evidence.incomparable)
+            return Asked(bound, way, "share", why=evidence.incomparable)
         found = evidence.of(self.metric)
+        if isinstance(found, Errors) and self.against in found.by_row:
+            return self._errors(found, level)
+        if isinstance(found, Ranked) and self.against in found.scores:
+            return self._areas(found, level)
         if not isinstance(found, Rows) or self.against not in found.outcomes:
-            return Asked(
-                bound,
-                ">=",
-                "share",
-                why=f"this run has no outcomes of {self.against} on the test rows.",
+            why = evidence.unmeasured.get(
+                self.metric, f"this run has no outcomes of {self.against} on the test rows."
             )
+            return Asked(bound, way, "share", why=why)
         seen = pairs(found.outcomes["student"], found.outcomes[str(self.against)])
         margin = affordable_margin(seen, level) if self.margin is None else self.margin
         return Asked(
             -margin + 0.0, ">=", "share", observed=seen.difference, test=MatchedTest(seen, margin)
+        )
+
+    def _bound(self, margin: float) -> float:
+        return (margin if self.less else -margin) + 0.0
+
+    def _areas(self, found: Ranked, level: float) -> Asked:
+        both = areas(found, str(self.against))
+        margin = area_margin(both, level) if self.margin is None else self.margin
+        test = AreaDifferenceTest(both, margin, len(found.positive))
+        return Asked(-margin + 0.0, ">=", "share", observed=test.difference, test=test)
+
+    def _errors(self, found: Errors, level: float) -> Asked:
+        difference = resample_difference(found, str(self.against))
+        spread = float(difference.draws.std())
+        margin = affordable(spread, level) if self.margin is None else self.margin
+        return Asked(
+            self._bound(margin),
+            "<=",
+            found.unit,
+            observed=difference.estimate,
+            test=DifferenceTest(difference, self._bound(margin), "<="),
         )

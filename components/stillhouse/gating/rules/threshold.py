@@ -2,8 +2,9 @@
 
 from stillhouse.errors import SettingsError
 from stillhouse.gating import metrics
-from stillhouse.gating.evidence import Evidence, Exact, Rows
-from stillhouse.gating.resampled import ResampledTest
+from stillhouse.gating.evidence import Errors, Evidence, Exact, Ranked, Rows
+from stillhouse.gating.ranked import AreaTest, area
+from stillhouse.gating.resampled import ResampledTest, resample_errors
 from stillhouse.gating.rule import Asked, Direction, Rule
 from stillhouse.gating.shares import ShareTest
 
@@ -72,10 +73,22 @@ class Threshold(Rule):
                 observed=shares.successes / shares.n,
                 test=shares,
             )
+        if isinstance(found, Ranked):
+            ranked = area(found)
+            return Asked(
+                self.bound,
+                self.direction,
+                self.unit,
+                observed=float(ranked.areas[0]),
+                test=AreaTest(ranked, self.bound, self.direction, len(found.positive)),
+            )
+        unit = self.unit
+        if isinstance(found, Errors):
+            unit, found = found.unit, resample_errors(found)
         return Asked(
             self.bound,
             self.direction,
-            self.unit,
+            unit,
             observed=found.estimate,
             test=ResampledTest(found, self.bound, self.direction),
         )

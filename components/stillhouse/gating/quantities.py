@@ -1,0 +1,42 @@
+"""What is measured of a student that tells a quantity: errors by row for every model, so that two
+of them can be compared on the same rows.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from stillhouse.evaluation import errors
+from stillhouse.evaluation.tasks import Regression
+from stillhouse.gating.evidence import Errors, Measured, Rows
+from stillhouse.gating.resampled import resample
+
+
+def measured(
+    task: Regression, outputs: Mapping[str, Tensor], targets: Tensor
+) -> dict[str, Measured]:
+    """Return evidence by metric.
+
+    Args:
+        task: What is told.
+        outputs: By model, [N, C]: the student and whoever else was asked.
+        targets: [N], all known.
+    """
+    told = {who: task.point(found).double() for who, found in outputs.items()}
+    truth, unit, n = targets.double(), task.measure.unit, len(targets)
+    absolute = {who: errors.absolute_rows(each, truth).numpy() for who, each in told.items()}
+    squared = {who: errors.squared_rows(each, truth).numpy() for who, each in told.items()}
+    own = errors.parts(told["student"], truth)
+    found: dict[str, Measured] = {
+        "test/mae": Errors(absolute, unit),
+        "test/rmse": Errors(squared, unit, root=True),
+        "test/r2": resample(own, errors.of_sums(n)["r2"]),
+    }
+    if not task.quantiles:
+        return found
+    wide = {who: each.double() for who, each in outputs.items()}
+    lost = {
+        who: errors.pinball_rows(each, truth, task.quantiles).numpy() for who, each in wide.items()
+    }
+    covered = {who: errors.covered_rows(each, truth).numpy() for who, each in wide.items()}
+    return {**found, "test/pinball": Errors(lost, unit), "test/coverage": Rows(covered)}
