@@ -13,8 +13,9 @@ from torch import Tensor
 
 from stillhouse import config
 from stillhouse.config import Spec
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Schema
+from stillhouse.data.targets import targets_of
 from stillhouse.errors import DataError, UsageError
 from stillhouse.workspace import dump_json
 
@@ -116,7 +117,7 @@ class Views:
         targets = (
             part.targets
             if all(change.keeps_label for change in made)
-            else torch.full_like(part.targets, UNLABELLED)
+            else torch.full_like(part.targets, targets_of(part.schema).unknown)
         )
         return replace(
             part, inputs=torch.cat(blocks)[start - first : stop - first], targets=targets

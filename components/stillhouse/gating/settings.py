@@ -53,8 +53,8 @@ def _rule(spec: Any, where: str, known: Collection[str]) -> Rule:
     try:
         made: Rule = config.plugin("rules", complete, where=where)
     except SettingsError as error:
-        if error.where == WHERE:  # a constructor does not know its place in the list
-            error.where = where
+        if not error.where.startswith(where):  # a constructor does not know its place in the list
+            error.where = where + error.where.removeprefix(WHERE)
         raise
     if made.metric:
         _check_metric(made.metric, where, known)

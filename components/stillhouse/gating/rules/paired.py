@@ -50,7 +50,7 @@ class Paired(Rule):
         if known.unit == "share" and margin is not None and not -1 <= margin <= 1:
             raise SettingsError(
                 f"the margin {margin:g} of '{metric}' is no share.",
-                where="gate.rules",
+                where="gate.rules.margin",
                 fix="Write 0.06 for six points.",
             )
         self.less = known.less
