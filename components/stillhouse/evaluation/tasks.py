@@ -37,6 +37,7 @@ class Task(ABC):
         why_no_decision: Why not, in a sentence; empty where it does.
         quantiles: Levels that are told in place of one number.
         controls: Control arm → whose gain is told, and what it is compared with.
+        moved_unit: In what a change of an answer is told.
         hard: What the arm `hard` learns from, in words.
         instead: What to write in place of a `method` or `selector` that is not for it.
     """
@@ -53,6 +54,7 @@ class Task(ABC):
     instead: ClassVar[Mapping[str, str]]
     controls: ClassVar[Mapping[str, tuple[str, str]]]
     hard: str
+    moved_unit: str
     quantiles: tuple[float, ...] = ()
 
     @abstractmethod
@@ -86,6 +88,10 @@ class Task(ABC):
     @abstractmethod
     def agreement(self, outputs: Tensor, others: Tensor) -> float | None:
         """Return the share of rows on which two models decide alike; None where none decides."""
+
+    @abstractmethod
+    def moved(self, outputs: Tensor, others: Tensor) -> Tensor:
+        """Return by how much two answers to each row differ at most, [N], in `moved_unit`."""
 
     @abstractmethod
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -138,6 +144,7 @@ class Classification(Task):
         ),
     }
     hard = "its decisions, no confidences"
+    moved_unit = "a probability"
 
     def __init__(self, positive: int | None = None) -> None:
         self.positive = positive
@@ -163,6 +170,9 @@ class Classification(Task):
     def merit(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Whether the answer is right."""
         return metrics.correct(outputs, targets)
+
+    def moved(self, outputs: Tensor, others: Tensor) -> Tensor:
+        return (outputs.softmax(dim=1) - others.softmax(dim=1)).abs().amax(dim=1)
 
     def agreement(self, outputs: Tensor, others: Tensor) -> float | None:
         return float((outputs.argmax(dim=-1) == others.argmax(dim=-1)).double().mean())
@@ -221,6 +231,7 @@ class Regression(Task):
         ),
     }
     hard = "its predictions taken for labels"
+    moved_unit = "their standard deviation"
     why_no_decision = "a regression tells a quantity and decides for no class"
 
     def __init__(self, quantiles: tuple[float, ...] = (), unit: str = "") -> None:
@@ -253,6 +264,10 @@ class Regression(Task):
     def merit(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The absolute error, negative."""
         return -errors.absolute_rows(self.point(outputs).double(), targets.double())
+
+    def moved(self, outputs: Tensor, others: Tensor) -> Tensor:
+        spread = others.double().std(correction=0).clamp_min(torch.finfo(torch.float32).tiny)
+        return (outputs - others).double().abs().amax(dim=1) / spread
 
     def agreement(self, outputs: Tensor, others: Tensor) -> float | None:  # noqa: ARG002
         return None

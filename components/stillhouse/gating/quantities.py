@@ -30,8 +30,11 @@ def measured(
     found: dict[str, Measured] = {
         "test/mae": Errors(absolute, unit),
         "test/rmse": Errors(squared, unit, root=True),
-        "test/r2": resample(own, errors.of_sums(n)["r2"]),
     }
+    if bool(
+        (truth != truth[0]).any()
+    ):  # of targets that are all alike no variance can be explained
+        found["test/r2"] = resample(own, errors.of_sums(n)["r2"])
     if not task.quantiles:
         return found
     wide = {who: each.double() for who, each in outputs.items()}

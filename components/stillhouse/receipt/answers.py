@@ -8,6 +8,7 @@ from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import ruled
+from stillhouse.receipt.two_classes import sentence
 
 ACRONYM = 4  # letters at most
 
@@ -134,7 +135,7 @@ def classes(receipt: Json) -> str:
         f"{numbers.percent(weakest['student'][1])}{NBSP}% of the time "
         f"{numbers.spread(weakest['student'])}"
     )
-    share = f"The weakest class, {_name(weakest['name'])}, is found {found}."
+    share = f"The weakest class, {_name(weakest['name'])}, is found {found}.{sentence(receipt)}"
     if not evidence["confusions"]:
         return f"Nowhere on the test rows. {share}"
     top = evidence["confusions"][0]

@@ -14,6 +14,7 @@ from stillhouse.evaluation.intervals import proportion
 from stillhouse.receipt.arms import differences, exact
 from stillhouse.receipt.flips import flips_drawn, mistakes_drawn
 from stillhouse.receipt.outcomes import CONTROLS, Json, Outcomes
+from stillhouse.receipt.two_classes import two_classes
 
 MATRIX = 12  # classes; more do not fit a page, and become a list
 COMMONEST = 15
@@ -49,6 +50,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         if found.task.decides
         else NO_MISTAKES,
         **(decided(found) if found.task.decides else NOTHING_DECIDED),
+        "two_classes": two_classes(found),
         "errors": None if found.task.decides else error_table(found),
         "robustness": robust(found),
         "latency": found.latency,

@@ -13,6 +13,7 @@ from stillhouse.receipt.figures import figures
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import ruled
+from stillhouse.receipt.two_classes import COLUMNS, criterion
 
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|kB|ms|s|points)(?!\w))")
 DASH = "–"
@@ -70,6 +71,8 @@ def _context(receipt: Json) -> dict[str, Any]:
         "rules": ruled(receipt),
         "facts": facts(receipt),
         "read": reading(receipt),
+        "columns": COLUMNS,
+        "criterion": criterion,
         "answers": {section: tied(text) for section, text in answers(receipt).items()},
         "heading": heading(receipt),
         "figures": figures(receipt),

@@ -14,6 +14,10 @@ NAMES = {
     "test/ece": "Calibration, ECE",
     "test/nll": "Log-likelihood, NLL",
     "test/brier": "Brier score",
+    "test/auc": "Ranking, AUC",
+    "test/sensitivity": "Sensitivity",
+    "test/specificity": "Specificity",
+    "test/precision": "Precision",
     "test/rmse": "Error, RMSE",
     "test/mae": "Error, mean absolute",
     "test/r2": "Variance explained, R²",
@@ -186,7 +190,7 @@ def _unit(unit: str | None, metric: str, against: str) -> tuple[str, float]:
     """Return unit and factor; a share is read as per cent, a difference of shares as points, a
     calibration error as it is in the literature.
     """
-    if unit == "share" and not metric.endswith("/ece"):
+    if unit == "share" and not metric.endswith(("/ece", "/auc")):
         return ("points" if against else "%"), 100.0
     return ("" if unit in (None, "share") else numbers.plain(unit, 12)), 1.0
 

@@ -7,8 +7,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from stillhouse.clock import Clock
-from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.errors import SourceError, StillhouseError
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.teachers.ask import ask, naming
 from stillhouse.teachers.teacher import Oracle
 
@@ -107,8 +108,8 @@ def probe(oracle: Oracle, val: Dataset, job: Job, clock: Clock) -> Probe:
     oracle.require_same(some.inputs[:4], some.rows[:4])
     if not oracle.usd_per_row:
         _require_steady(oracle, some, answers)
-    known = (some.targets >= 0) & (some.schema.task == "classification")
-    told, targets = answers[known].argmax(dim=1), some.targets[known]
+    comparable = known(some.targets) & task_of(some.schema).decides
+    told, targets = answers[comparable].argmax(dim=1), some.targets[comparable].long()
     _require_order(told, targets, some.classes)
     return Probe(
         rows=len(some),
@@ -143,12 +144,13 @@ def _require_steady(oracle: Oracle, some: Dataset, answers: Tensor) -> None:
         return
     backwards = torch.arange(len(some) - 1, 0, -1)
     again = ask(oracle, some.take(backwards), where="teacher, probed again")
-    moved = (again.softmax(dim=1) - answers[backwards].softmax(dim=1)).abs().amax(dim=1)
+    task = task_of(some.schema)
+    moved = task.moved(again, answers[backwards])
     if (moved > STEADY).any():
         rows = some.rows[backwards][moved > STEADY]
         raise SourceError(
             f"asked again beside other rows, it answers {naming(rows)} otherwise, by up to "
-            f"{float(moved.max()):.2g} of a probability.",
+            f"{float(moved.max()):.2g} of {task.moved_unit}.",
             where="teacher",
             fix="Export or store it in evaluation mode (model.eval()): dropout off, batch norm "
             "fixed.",
@@ -157,7 +159,7 @@ def _require_steady(oracle: Oracle, some: Dataset, answers: Tensor) -> None:
 
 def _require_order(told: Tensor, targets: Tensor, classes: tuple[str, ...]) -> None:
     count = len(classes)
-    if len(targets) < ROWS_A_CLASS * count:
+    if not count or len(targets) < ROWS_A_CLASS * count:
         return
     table = torch.zeros(count, count, dtype=torch.int64)
     table.index_put_((told, targets), torch.ones(len(targets), dtype=torch.int64), accumulate=True)
