@@ -31,7 +31,7 @@ from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
 from stillhouse.training.fit import FitSettings, fit
-from stillhouse.training.objective import CrossEntropy
+from stillhouse.training.objective import Labels
 
 SCHEMA = Schema("image", (1, 8, 8), tuple(map(str, range(10))), (Feature("ink", low=0, high=1),))
 STUDENT = {"name": "mlp", "width": 32, "depth": 2}
@@ -103,7 +103,7 @@ def split(seed: int) -> Split:
     known = torch.where(torch.arange(len(at)) < len(labelled), train.targets[at], -1)
     picked = Dataset(train.inputs[at], known, SCHEMA, train.rows[at])
     teacher = build_classifier(TEACHER, SCHEMA, Normalize.fit(train.inputs, SCHEMA), 0, "teacher")
-    fit(teacher, CrossEntropy(), train, val, FitSettings(epochs=60))
+    fit(teacher, Labels(), train, val, FitSettings(epochs=60))
     teacher.requires_grad_(False)
     return Split(picked, val, test, teacher, logits_of(teacher, picked.inputs))
 

@@ -11,7 +11,7 @@ from training.blobs import blobs, net
 
 from stillhouse import failpoints, workspace
 from stillhouse.training.fit import FitSettings, fit
-from stillhouse.training.objective import CrossEntropy
+from stillhouse.training.objective import Labels
 
 SETTINGS = FitSettings(epochs=40, batch=16, ema=0.9, patience=30, seed=5)
 
@@ -21,7 +21,7 @@ def learned(checkpoint: Path | None) -> str:
     train = blobs(48)
     fitted = fit(
         net(train, dropout=0.2),
-        CrossEntropy(),
+        Labels(),
         train,
         blobs(30, seed=1),
         SETTINGS,
