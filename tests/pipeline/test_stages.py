@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -144,3 +145,36 @@ def test_a_database_of_dvcs_that_cannot_be_used_is_told_as_what_the_system_refus
         raise sqlite3.OperationalError("disk I/O error")
     assert stages.stale(["brew"]) == []  # and its lock is free again
     stages.close()
+
+
+def test_a_folder_whose_file_is_spoilt_in_the_cache_too_is_made_and_kept_whole(root: Path):
+    (root / "dvc.yaml").write_text(GRAPH.replace("spirit.txt", "casks"))
+    (root / "dvc.lock").unlink()
+    told: list[str] = []
+
+    def made() -> str:
+        stages = Stages(root, {}, told.append)
+        state = stages.up_to_date("brew")
+        if state is None:
+            with stages.reserved("brew"):
+                (root / "casks").mkdir()
+                for name in ("one", "two"):
+                    (root / "casks" / name).write_text(f"cask {name}")
+            stages.record("brew")
+        stages.close()
+        return state or "ran"
+
+    assert made() == "ran"
+    [kept] = [p for p in (root / ".dvc/cache/files").rglob("*") if _holds(p, b"cask two")]
+    for path in (kept, root / "casks" / "two"):
+        path.chmod(0o600)
+        path.write_bytes(b"cask tw0")
+    kept.chmod(0o444)
+    assert (made(), kept.read_bytes()) == ("ran", b"cask two")
+    assert "casks differs from its recorded hash; it is made again." in told
+    shutil.rmtree(root / "casks")
+    assert made() == "restored"
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == data

@@ -237,6 +237,8 @@ class Stages:
             failpoint(f"step.{name}.before_record")
             stage.save(run_cache=True)
             failpoint("pipeline.before_commit")
+            for out in stage.outs:
+                self._clear(_objects(Path(out.fs_path)))
             stage.commit()
             failpoint("pipeline.before_dump")
             stage.dump(update_pipeline=False)
@@ -282,23 +284,30 @@ class Stages:
 
     def _discard(self, out: Any) -> None:
         self.told(f"{out.def_path} differs from its recorded hash; it is made again.")
-        path = Path(out.fs_path)
-        values = [out.hash_info.value] if out.hash_info and out.hash_info.value else []
-        if path.is_dir():
-            values += [_md5(p) for p in path.rglob("*") if p.is_file()]
-        cache = Path(self.repo.cache.local.path)
         failpoint("pipeline.before_discard")
-        for value in values:
-            stored = cache / value[:2] / value[2:]
-            if (
-                stored.is_file()
-                and _md5(stored) + (".dir" if value.endswith(".dir") else "") != value
-            ):
-                stored.chmod(0o600)
-                stored.unlink()
+        self._clear([out.hash_info.value] if out.hash_info and out.hash_info.value else [])
         failpoint("pipeline.between_discard")
         out.remove()
         failpoint("pipeline.after_discard")
+
+    def _clear(self, names: Iterable[str]) -> None:
+        """Remove what DVC's cache holds under these names, but with other bytes: it would take it
+        for whole, and not write it again.
+        """
+        cache = Path(self.repo.cache.local.path)
+        for name in names:
+            stored = cache / name[:2] / name[2:]
+            suffix = ".dir" if name.endswith(".dir") else ""
+            if stored.is_file() and _md5(stored) + suffix != name:
+                stored.chmod(0o600)
+                stored.unlink()
+
+
+def _objects(path: Path) -> list[str]:
+    """Return the names under which DVC's cache keeps a file, or a folder and its files."""
+    if path.is_dir():
+        return [_folder_md5(path) + ".dir", *(_md5(p) for p in path.rglob("*") if p.is_file())]
+    return [_md5(path)]
 
 
 def _md5(path: Path) -> str:
