@@ -24,7 +24,7 @@ def hospital(folder: Path, rows: int = 400) -> Path:
         patient, age = int(draw.integers(100, 260)), int(draw.integers(18, 95))
         blood = round(float(draw.normal(13, 2)), 1)
         risk = (age - 60) / 15 - (blood - 13) / 2 + draw.normal(0, 0.5)
-        code = f"V{draw.integers(10, 60)}" if at % 25 == 0 else str(draw.integers(1, 20))
+        code = f"V{at // 200}" if at % 25 == 0 else str(draw.integers(1, 45))
         table.append(
             [
                 9000 + at,
