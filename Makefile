@@ -4,18 +4,19 @@
 PYTHON ?= python3
 TORCH  ?= torch==2.13.0
 VENV   := .venv
+DOCS   := .venv-docs
 PY     := $(VENV)/bin/python
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 LOCKED_STAMP := $(VENV)/.locked
 PIP    := $(PY) -m pip --disable-pip-version-check
 LOCKED := --quiet --no-deps --require-hashes --only-binary :all:
-SOURCES := components flows tests benchmarks infra
+SOURCES := components flows tests benchmarks infra examples
 
 # pip asks rustc for its version, and rustup answers by writing into the home folder: give it one of ours.
 export RUSTUP_HOME := $(CURDIR)/$(VENV)/rustup
 
-.PHONY: help setup run test test-faults test-stories lint ui team-local team-local-stop lock lock-images clean
+.PHONY: help setup run docs example test test-faults test-stories lint ui team-local team-local-stop lock lock-images clean
 
 help:  ## explain these commands
 	@echo "Stillhouse: a student is promoted only with a receipt."; echo
@@ -40,6 +41,20 @@ lint: $(STAMP)  ## ruff, mypy --strict, import-linter
 	@$(BIN)/ruff format --check $(SOURCES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+example: $(STAMP)  ## NAME=adult: one of examples/ on real data (STILLHOUSE_DATA), from data to its measured table
+	@$(PY) examples/run.py $(NAME)
+
+docs: $(DOCS)/.installed  ## the documentation as a site in site/, which needs no network to be read
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+	@echo "site/index.html"
+
+# Not in the lock: nothing that runs needs it.
+$(DOCS)/.installed: pyproject.toml $(LOCKED_STAMP)
+	@test -x $(DOCS)/bin/python || "$(PYTHON)" -m venv $(DOCS)
+	@$(PY) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' > $(DOCS)/requirements.txt
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check install --quiet -r $(DOCS)/requirements.txt
+	@touch "$@"
 
 ui: $(STAMP)  ## MLflow's and Prefect's pages on loopback
 	@$(BIN)/stillhouse ui
