@@ -29,18 +29,25 @@ def measured(project: Path) -> dict:
         name: load_tensors(project / f"artifacts/{name}/outcomes.safetensors")
         for name in ("teacher", "distill")
     }
-    student, line = answers["distill"]["student/0"][known], linear(picked, test)[known]
+    line = linear(picked, test)[known]
     targets = test.targets[known]
+    said = {
+        "teacher": answers["teacher"]["test_logits"][known],
+        **{
+            arm: answers["distill"][f"{arm}/0/test_logits"][known]
+            for arm in ("student", "none", "hard")
+        },
+    }
     arms = {arm["name"]: arm for arm in receipt["arms"]}
     gain = {found["over"]: found for found in receipt["teacher_gain"]}
+    marks = {name: balanced_accuracy(logits, targets) for name, logits in said.items()}
     rows = [
-        (
-            "teacher",
-            receipt["teacher"]["test_accuracy"],
-            balanced_accuracy(answers["teacher"]["test_logits"][known], targets),
+        ("teacher", receipt["teacher"]["test_accuracy"], marks["teacher"]),
+        ("student", arms["student"]["test_accuracy"], marks["student"]),
+        *(
+            (f"control {name}", arms[name]["test_accuracy"], marks[name])
+            for name in ("none", "hard")
         ),
-        ("student", arms["student"]["test_accuracy"], balanced_accuracy(student, targets)),
-        *((f"control {name}", arms[name]["test_accuracy"], None) for name in ("none", "hard")),
         ("a straight line", list(_share(line, targets)), balanced_accuracy(line, targets)),
     ]
     return {
@@ -55,7 +62,7 @@ def measured(project: Path) -> dict:
         "teacher": receipt["teacher"]["name"],
         "teacher_parameters": receipt["teacher"]["parameters"],
         "gain_over_none": [gain["none"]["estimate"], *gain["none"]["interval"]],
-        "over_the_line": list(_paired(student, line, targets)),
+        "over_the_line": list(_paired(said["student"], line, targets)),
         "verdict": receipt["verdict"],
         "seconds": round(receipt["cost"]["seconds"]),
         "versions": {
@@ -109,8 +116,9 @@ def table(found: dict) -> str:
     lines = ["| on test | accuracy, % [95 %] | balanced, % |", "|---|---|---|"]
     for arm in found["arms"]:
         low, middle, high = (100 * share for share in arm["accuracy"])
-        balanced = "" if arm["balanced"] is None else f"{100 * arm['balanced']:.1f}"
-        lines.append(f"| {arm['name']} | {middle:.1f} [{low:.1f}, {high:.1f}] | {balanced} |")
+        lines.append(
+            f"| {arm['name']} | {middle:.1f} [{low:.1f}, {high:.1f}] | {100 * arm['balanced']:.1f} |"
+        )
     student, versions = found["student"], found["versions"]
     weights = f" of {found['teacher_parameters']:,} weights" if found["teacher_parameters"] else ""
     return "\n".join(
@@ -122,7 +130,7 @@ def table(found: dict) -> str:
             f"Verdict of the gate: **{found['verdict']}**. Student `{student['name']}`: {student['parameters']:,} weights, {student['macs']:,} "
             f"multiply-accumulates a row, {student['bytes'] / 1024:.0f} kB; teacher `{found['teacher']}`{weights}. Labelled rows {rows['labelled']:,}, "
             f"unlabelled {rows['unlabelled']:,}, test {rows['test']:,}. {found['seconds']} s ({found['machine']}; stillhouse {versions['stillhouse']}, "
-            f"torch {versions['torch']}, Python {versions['python']}). Accuracy of an arm: its first seed, the one that would ship.",
+            f"torch {versions['torch']}, Python {versions['python']}). Accuracy: the mean over an arm's seeds, its interval over seeds and rows; balanced: the first seed, which ships.",
         ]
     )
 
