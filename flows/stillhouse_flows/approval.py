@@ -22,7 +22,7 @@ from prefect.input import RunInput, create_flow_run_input, read_flow_run_input
 from prefect.runtime import deployment
 
 from stillhouse.errors import StaleHead
-from stillhouse_flows import notify, scheduled
+from stillhouse_flows import scheduled
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -105,7 +105,7 @@ def ask(root: Path, published: "Published") -> "Published":
     return published  # pragma: no cover - suspending ends this process
 
 
-def decide(root: Path, question: Question) -> "Published":
+def decide(root: Path, model: str, question: Question) -> "Published":
     """Do in a resumed run what was decided.
 
     Raises:
@@ -116,10 +116,7 @@ def decide(root: Path, question: Question) -> "Published":
 
     answer = suspend_flow_run(wait_for_input=Decision, timeout=PATIENCE, key=PAUSE)
     scheduled.tell(f"Decided: {answer.decision}. {answer.note}".strip())
-    with (
-        scheduled.opened(root) as project,
-        notify.telling(project, scheduled.tell) as ended,
-    ):
+    with scheduled.told(root, model) as ended, scheduled.opened(root) as project:
         if answer.decision == "promote":
             published = approve.approve(project, question.version, question.head)
         else:
@@ -127,7 +124,7 @@ def decide(root: Path, question: Question) -> "Published":
             published = Published(
                 "held", project.model, None, None, f"Version {question.version} was declined."
             )
-        ended(published)
+        ended(project, published)
     return published
 
 

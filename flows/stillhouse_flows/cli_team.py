@@ -75,14 +75,14 @@ def notify(
         from stillhouse import environment
 
         environment.prepare(root())
-        from stillhouse.pipeline import Project
+        from stillhouse.workspace import Workspace
         from stillhouse_flows import notify as telling
         from stillhouse_flows import show
 
-        project = Project.open(root())
+        workspace = Workspace(root())
         if test:
-            telling.test(project)
-        left = telling.deliver(project.workspace, show.note, now=True)
+            telling.test(workspace, root().name)
+        left = telling.deliver(workspace, lambda sentence: None, now=True)
         if json_only:
             emit({"channels": telling.names(), "waiting": [entry.told() for entry in left]})
         else:

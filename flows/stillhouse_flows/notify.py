@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from stillhouse.pipeline.publish import Published
     from stillhouse.workspace import Workspace
 
+    Ended = Callable[[Project, Published], None]
+
 
 def deliver(workspace: "Workspace", tell: Tell, *, now: bool = False) -> list[Entry]:
     """Send what is due; say what still waits, and return it."""
     left = outbox.deliver(workspace, channels.configured(), now=now)
     if left:
-        tell(f"{len(left)} notifications wait in the outbox: {left[0].trouble or 'not due yet'}")
+        many = "1 notification waits" if len(left) == 1 else f"{len(left)} notifications wait"
+        tell(f"{many} in the outbox: {left[0].trouble or 'not due yet.'}")
     return left
 
 
@@ -31,7 +34,7 @@ def names() -> list[str]:
     return list(channels.configured())
 
 
-def test(project: "Project") -> int:
+def test(workspace: "Workspace", model: str) -> int:
     """Put a test message into the outbox, another one every time; return for how many channels.
 
     Raises:
@@ -44,34 +47,33 @@ def test(project: "Project") -> int:
             where=f"{channels.PREFIX}WEBHOOK, …EMAIL, …BLOCK",
             fix=f"Set one in the environment or in .env: {channels.EXAMPLES['webhook']}",
         )
-    now = project.workspace.clock.now().isoformat()
-    return outbox.put(
-        project.workspace, Message("test", project.model, now, "Stillhouse can reach you."), ways
-    )
+    now = workspace.clock.now().isoformat()
+    return outbox.put(workspace, Message("test", model, now, "Stillhouse can reach you."), ways)
 
 
 @contextmanager
-def telling(project: "Project", tell: Tell) -> "Iterator[Callable[[Published], None]]":
+def telling(workspace: "Workspace", model: str, tell: Tell) -> "Iterator[Ended]":
     """Give a function to call with how the retrain ended; an error that ends it is told too.
 
     Nothing is done where no channel is configured.
+
+    Args:
+        workspace: Whose outbox.
+        model: The registered model.
+        tell: Receives a sentence about what could not be sent.
     """
     ways = channels.configured()
     if not ways:
-        yield lambda published: None
+        yield lambda project, published: None
         return
-    workspace = project.workspace
 
-    def ended(published: "Published") -> None:
+    def ended(project: "Project", published: "Published") -> None:
         outbox.put(workspace, _message(project, published), ways)
 
     try:
         yield ended
-    except StillhouseError as error:
-        outbox.put(workspace, _failure(project, error), ways)
-        raise
     except Exception as error:
-        outbox.put(workspace, _failure(project, error), ways)
+        outbox.put(workspace, _failure(workspace, model, error), ways)
         raise
     finally:
         deliver(workspace, tell)
@@ -90,9 +92,9 @@ def _message(project: "Project", published: "Published") -> Message:
     return Message(published.outcome, model, verdict, published.sentence)
 
 
-def _failure(project: "Project", error: Exception) -> Message:
+def _failure(workspace: "Workspace", model: str, error: Exception) -> Message:
     """The same failure is told once a day."""
     kind = "refused" if isinstance(error, Refused) else "failed"
     text = str(error) if isinstance(error, StillhouseError) else f"{type(error).__name__}, a bug."
-    today = project.workspace.clock.now().date().isoformat()
-    return Message(kind, project.model, f"{today} {text}", text)
+    today = workspace.clock.now().date().isoformat()
+    return Message(kind, model, f"{today} {text}", text)

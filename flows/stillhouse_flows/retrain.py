@@ -57,8 +57,8 @@ def retrain(root: str, model: str, sets: list[str]) -> "Published":
         return _walk(*_handed[-1])
     question = approval.asked()
     if question is not None:  # suspended, and resumed: everything was computed in the first pass
-        return approval.decide(Path(root), question)
-    return approval.ask(Path(root), scheduled.run(Path(root), sets, _walk))
+        return approval.decide(Path(root), model, question)
+    return approval.ask(Path(root), scheduled.run(Path(root), model, sets, _walk))
 
 
 def _walk(project: "Project", each: "Callable[[Result], None]") -> "Published":

@@ -37,11 +37,11 @@ def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
             results.append(result)
             show.step_done(result)
 
-        with notify.telling(project, show.note) as ended:
+        with notify.telling(project.workspace, project.model, show.note) as ended:
             published = work.unchanged(project, each) or _through_the_flow(
                 project, early, stack, each
             )
-            ended(published)
+            ended(project, published)
         seconds = round(SYSTEM.seconds() - began, 3)
         _tell(project, published, results, seconds, json_only=json_only)
         return published.exit_code

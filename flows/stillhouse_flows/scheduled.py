@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from prefect.runtime import flow_run
 
 from stillhouse import environment
+from stillhouse.workspace import Workspace
 from stillhouse_flows import databases, notify, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from stillhouse.pipeline import Project, Result
     from stillhouse.pipeline.publish import Published
+    from stillhouse_flows.notify import Ended
     from stillhouse_flows.work import Walk
 
 
@@ -37,13 +40,26 @@ def tell(sentence: str) -> None:
     get_run_logger().info(sentence)
 
 
-def run(root: Path, sets: "Sequence[str]", walk: "Walk") -> "Published":
-    """Retrain the project at `root`, if anything in it changed."""
-    with opened(root, sets) as project, notify.telling(project, tell) as ended:
+def run(root: Path, model: str, sets: "Sequence[str]", walk: "Walk") -> "Published":
+    """Retrain the project at `root`, if anything in it changed, and tell how it ended.
+
+    Args:
+        root: The project's folder.
+        model: The registered model, also where params.yaml cannot be read.
+        sets: `--set` texts, for this run only.
+        walk: As in `work.tracked`.
+    """
+    with told(root, model) as ended, opened(root, sets) as project:
         published = work.unchanged(project, _log) or work.tracked(project, _log, walk)
-        ended(published)
+        ended(project, published)
     tell(published.sentence)
     return published
+
+
+def told(root: Path, model: str) -> "AbstractContextManager[Ended]":
+    """Let people be told how a run in this project ends. As `notify.telling`."""
+    environment.prepare(root)
+    return notify.telling(Workspace(root), model, tell)
 
 
 def _log(result: "Result") -> None:

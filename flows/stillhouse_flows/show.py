@@ -118,11 +118,13 @@ def outbox(channels: list[str], left: "Sequence[Entry]") -> None:
     """Show what waits to be told, and why."""
     console = _out()
     console.print(Text(f"channels  {', '.join(channels) or 'none configured'}"))
+    console.print(Text(f"waiting   {len(left) or 'nothing'}"))
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     for entry in left:
-        line = f"waits     {entry.channel:<8} {entry.message.kind:<9} {entry.trouble or 'not due'}"
-        console.print(Text(plain(line)))
-    if not left:
-        console.print("waits     nothing")
+        why = entry.trouble or "not due yet"
+        table.add_row(entry.channel, entry.message.kind, escape(plain(why)))
+    if left:
+        console.print(table)
 
 
 def summary(published_as: "Published", receipt: Mapping[str, Any], seconds: float) -> None:

@@ -46,9 +46,13 @@ def project(tmp_path: Path) -> Any:
     )
 
 
+def telling(project: Any) -> Any:
+    return notify.telling(project.workspace, project.model, lambda sentence: None)
+
+
 def end(project: Any, outcome: Any, version: int | None, sentence: str) -> None:
-    with notify.telling(project, lambda sentence: None) as ended:
-        ended(Published(outcome, "digits", version, None, sentence))
+    with telling(project) as ended:
+        ended(project, Published(outcome, "digits", version, None, sentence))
 
 
 def test_a_promotion_is_told_once_by_whichever_run_comes_to_tell_it(project: Any, post: Post):
@@ -67,7 +71,7 @@ def test_a_student_that_waits_or_did_not_pass_is_told_once(project: Any, post: P
 
 def test_a_failure_is_told_once_a_day_and_still_raised(project: Any, post: Post):
     def fail(error: Exception) -> None:
-        with pytest.raises(type(error)), notify.telling(project, lambda sentence: None):
+        with pytest.raises(type(error)), telling(project):
             raise error
 
     for _ in range(2):
@@ -83,13 +87,13 @@ def test_a_failure_is_told_once_a_day_and_still_raised(project: Any, post: Post)
 
 
 def test_stopped_by_a_person_nobody_is_told(project: Any, post: Post):
-    with pytest.raises(KeyboardInterrupt), notify.telling(project, lambda sentence: None):
+    with pytest.raises(KeyboardInterrupt), telling(project):
         raise KeyboardInterrupt
     assert post.got == []
 
 
 def test_without_a_channel_nothing_is_written(project: Any, tmp_path: Path):
-    with pytest.raises(OverBudget), notify.telling(project, lambda sentence: None):
+    with pytest.raises(OverBudget), telling(project):
         raise OverBudget("'tune' does not fit.")
     end(project, "promoted", 1, "Version 1 is the champion.")
     assert not (tmp_path / ".stillhouse").exists()

@@ -131,6 +131,19 @@ def test_a_thousand_forged_events_start_one_run_that_promotes_nothing(crew: Team
     assert crew.house.ledger().head == head
 
 
+def test_deploying_again_makes_nothing_twice(crew: Team):
+    told = crew.deploy()
+    assert told["deployments"] == ["monitor/digits", "retrain/digits"]
+    found = [automation["name"] for automation in crew.ask("automations/filter", {})]
+    assert sorted(found) == [
+        "a dead run of monitor/digits",
+        "a dead run of retrain/digits",
+        "new data for digits",
+    ]
+    assert len(crew.ask("deployments/filter", {})) == 2
+    assert [pool["name"] for pool in crew.ask("work_pools/filter", {})] == ["stillhouse"]
+
+
 # --- approval -----------------------------------------------------------------------------------
 
 
