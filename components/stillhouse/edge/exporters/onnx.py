@@ -15,6 +15,7 @@ from stillhouse.data.schema import Schema
 from stillhouse.edge.exporter import INPUTS, Exporter, ExportFailed
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.models import onnx_file
+from stillhouse.models.recurrent import as_onnx
 
 # warns of every operator of torchvision's when that is not installed
 _LOGGER = "torch.onnx._internal.exporter._registration"
@@ -43,6 +44,7 @@ class Onnx(Exporter):
                     dynamic_shapes=({0: torch.export.Dim("rows", min=1)},),
                     opset_version=self.opset,
                     external_data=False,
+                    custom_translation_table={torch.ops.stillhouse.gru.default: as_onnx},
                     dynamo=True,
                     verbose=False,
                 )
