@@ -21,6 +21,11 @@ HERE = Path(__file__).parent
 LONGEST_FIRST = ("test_chain", "test_syscalls", "test_limits", "test_two", "test_promoters")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if "not faults" not in config.option.markexpr:
+        rooms.PRELOAD[:] = rooms.WARM
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == HERE:

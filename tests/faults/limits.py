@@ -75,6 +75,7 @@ def starved(folder: str, megabytes: int) -> None:
 
 
 if __name__ == "__main__":
+    rooms.PRELOAD[:] = rooms.WARM
     what, source, disk = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     if what == "full":
         mount("-t", "tmpfs", "-o", f"size={ROOM}k", "none", str(disk))

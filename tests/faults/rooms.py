@@ -358,6 +358,9 @@ def room_of(point: str) -> str | None:
 # --- in a process of its own --------------------------------------------------------------------
 
 
+# What the server of processes imports beside the rooms; a whole suite adds all that a retrain needs.
+WARM = ("faults.warm", "stillhouse.pipeline.publish")
+PRELOAD: list[str] = []
 TRACEBACK = 70  # where the command line would show one
 
 
@@ -409,9 +412,7 @@ def start(
 def forks(context: object) -> object:
     from multiprocessing import forkserver
 
-    context.set_forkserver_preload(
-        ["faults.rooms", *house.HEAVY, "faults.warm", "stillhouse.pipeline.publish"]
-    )  # type: ignore[attr-defined]
+    context.set_forkserver_preload(["faults.rooms", *house.HEAVY, *PRELOAD])  # type: ignore[attr-defined]
     before = os.environ.get("PYTHONPATH")
     mine = str(Path(__file__).parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(
@@ -425,7 +426,7 @@ def forks(context: object) -> object:
 
 
 def finished(
-    process: BaseProcess, seconds: float = 60.0, *, when_stopped: signal.Signals = signal.SIGKILL
+    process: BaseProcess, seconds: float = 180.0, *, when_stopped: signal.Signals = signal.SIGKILL
 ) -> int:
     """Wait for a process and return how it ended; −9 is killed.
 
