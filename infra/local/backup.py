@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 
 import secrets_file
@@ -64,8 +65,11 @@ def restore(stack: Stack, file: Path) -> None:
     """
     with tempfile.TemporaryDirectory(dir=stack.folder) as scratch:
         fresh = Path(scratch)
-        with tarfile.open(file) as tar:
-            tar.extractall(fresh, filter="data")
+        try:
+            with tarfile.open(file) as tar:
+                tar.extractall(fresh, filter="data")
+        except (tarfile.TarError, EOFError, zlib.error):
+            raise NotHealthy(f"{file} is no back-up of a stack, or was cut off.") from None
         if not (fresh / "note.json").is_file():
             raise NotHealthy(f"{file} is no back-up of a stack, or was cut off.")
         note = json.loads((fresh / "note.json").read_bytes())

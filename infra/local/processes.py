@@ -65,6 +65,7 @@ class Daemon:
         finally:
             os.close(log)
         born = psutil.Process(started.pid).create_time()
+        started.returncode = 0  # it outlives us: nobody here waits for it
         self._note.write_text(json.dumps({"pid": started.pid, "born": born}))
 
     def stop(self) -> bool:
