@@ -167,6 +167,7 @@ class Stack:
                 "default_permission = EDIT\n"
                 f"database_uri = {self.postgres.url('mlflow_auth')}\n"
                 "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+                "auth_cache_ttl_seconds = 60\n"
             )
             env |= {
                 "MLFLOW_AUTH_CONFIG_PATH": str(config),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from infra.members import ACCOUNTS, Team, clone, installed
 from integration.house import LESS, House, project, states
-from team.stack import ACCOUNTS, Team, clone, installed
 
 pytestmark = [
     pytest.mark.stories,
