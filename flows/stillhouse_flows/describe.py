@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from stillhouse.data.dataset import UNLABELLED, Dataset, row_digests
+from stillhouse.data.dataset import Dataset, known, row_digests
 from stillhouse_flows.intake import look
 from stillhouse_flows.intake.hints import Guess, Hints
 from stillhouse_flows.intake.params_text import prepare_text
@@ -24,20 +25,18 @@ def describe(path: Path, root: Path, hints: Hints) -> dict[str, Any]:
     guess = look.guess(path, root, hints)
     dataset = read(guess, root)
     made = plan(dataset, guess, root)
-    schema, known = dataset.schema, dataset.targets[dataset.targets != UNLABELLED]
-    counts = torch.bincount(known, minlength=len(schema.classes)).tolist()
+    schema, labelled = dataset.schema, dataset.targets[known(dataset.targets)]
     return {
         "file": str(path),
         "kind": schema.kind,
         "rows": len(dataset),
         "row_shape": list(schema.shape),
-        "unlabelled": len(dataset) - len(known),
+        "unlabelled": len(dataset) - len(labelled),
         "duplicates": len(dataset) - len(set(row_digests(dataset.inputs))),
         "groups": None if dataset.groups is None else len(set(dataset.groups.tolist())),
-        "classes": [
-            {"name": name, "rows": count, "share": count / max(len(known), 1)}
-            for name, count in zip(schema.classes, counts, strict=True)
-        ],
+        "task": schema.task,
+        "classes": _classes(dataset, labelled),
+        "quantity": None if schema.task == "classification" else _quantity(labelled),
         "columns": _columns(guess, dataset),
         "candidates": {part: list(names) for part, names in guess.candidates.items()},
         "split": {**made.split, "rows": made.rows},
@@ -47,6 +46,21 @@ def describe(path: Path, root: Path, hints: Hints) -> dict[str, Any]:
         "notes": [*guess.notes, *made.notes],
         "params": prepare_text(guess, made, schema.kind),
     }
+
+
+def _classes(dataset: Dataset, labelled: Tensor) -> list[dict[str, Any]]:
+    if not dataset.classes:
+        return []
+    counts = torch.bincount(labelled, minlength=len(dataset.classes)).tolist()
+    return [
+        {"name": name, "rows": count, "share": count / max(len(labelled), 1)}
+        for name, count in zip(dataset.classes, counts, strict=True)
+    ]
+
+
+def _quantity(labelled: Tensor) -> dict[str, float]:
+    low, middle, high = (float(labelled.double().quantile(share)) for share in (0, 0.5, 1))
+    return {"low": low, "median": middle, "high": high, "mean": float(labelled.double().mean())}
 
 
 def _columns(guess: Guess, dataset: Dataset) -> list[dict[str, Any]]:

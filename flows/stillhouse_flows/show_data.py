@@ -29,7 +29,8 @@ def described(found: Mapping[str, Any]) -> None:
     )
     for line in _counted(found):
         console.print(Text(f"  {line}"))
-    console.print(_classes(found["classes"]))
+    if found["classes"]:
+        console.print(_classes(found["classes"]))
     if any(column["part"] != "channel" for column in found["columns"]):
         console.print()
         console.print(_columns(found["columns"]))
@@ -50,6 +51,9 @@ def _counted(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"{found['unlabelled']:,} have no target")
     if found["duplicates"]:
         lines.append(f"{found['duplicates']:,} are equal to another row")
+    if found["quantity"]:
+        told = "{low:g} to {high:g}, median {median:g}".format(**found["quantity"])
+        lines.append(f"the target is a quantity: {told}")
     if found["groups"]:
         lines.append(f"{found['groups']:,} groups")
     return lines

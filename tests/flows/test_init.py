@@ -54,7 +54,8 @@ def test_a_torch_module_of_the_users_is_the_student(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "make", [files.hospital, files.crashes, files.gas, files.watch, files.signs, files.words]
+    "make",
+    [files.hospital, files.crashes, files.gas, files.price, files.watch, files.signs, files.words],
 )
 def test_data_of_any_kind_give_settings_that_are_valid_at_once(tmp_path: Path, make):
     begun(tmp_path, data=make(tmp_path))

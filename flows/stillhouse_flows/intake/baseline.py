@@ -8,6 +8,8 @@ from torch import Tensor
 
 from stillhouse.data.dataset import Dataset
 from stillhouse.evaluation.metrics import balanced_accuracy
+from stillhouse.evaluation.ranking import auc
+from stillhouse.models.normalize import Normalize
 from stillhouse.teachers.sklearn import Sklearn
 from stillhouse.teachers.teacher import Lesson
 
@@ -24,9 +26,11 @@ class Baseline:
 
     Attributes:
         name: What it was.
-        metric: `accuracy`, or `balanced_accuracy` where classes are uneven.
+        metric: `accuracy`; where classes are uneven `balanced_accuracy`, or `auc` of two; `r2` of a
+            quantity.
         reached: On val.
-        chance: What guessing reaches in that metric: always the most frequent class, or one in C.
+        chance: What guessing reaches in that metric: the most frequent class, one in C, an even
+            ranking, the mean.
         rare: Whether a class is rare.
         smallest: Share of the rarest class.
         classes: How many there are.
@@ -51,38 +55,58 @@ class Baseline:
 
 
 def measure(train: Dataset, val: Dataset, root: Path) -> Baseline:
-    """Return what a small forest, or for tables gradient boosting, reaches.
+    """Return what a small forest reaches, for tables gradient boosting, for quantities a line.
 
     Args:
         train: With all targets; of many rows, some are drawn.
         val: Held-out rows.
         root: The folder of params.yaml.
     """
-    known, asked = _some(train.labelled), _some(val.labelled)
+    rows, asked = _some(train.labelled), _some(val.labelled)
+    if train.schema.task == "regression":
+        return Baseline("a straight line", "r2", _line(rows, asked), 0.0, False, 1.0, 1)
     shares = torch.bincount(train.labelled.targets, minlength=len(train.classes)).double()
     shares /= shares.sum()
-    table = train.schema.kind == "table"
     few = len(shares) < MANY and float(shares.min()) * len(shares) < RARE
     rare = few or float(shares.max()) > MAIN
+    table = train.schema.kind == "table"
     teacher = Sklearn(
         estimator="gradient_boosting" if table else "random_forest",
         trees=40,
         depth=4 if table else 12,
         balanced=rare,
     )
-    lesson = Lesson(known, asked, root, root, 0, lambda done, total, note: None)
+    lesson = Lesson(rows, asked, root, root, 0, lambda done, total, note: None)
     oracle = teacher.recall(teacher.learn(lesson), train.schema)
-    logits = oracle.logits(asked.inputs, asked.rows)
-    accuracy = float((logits.argmax(1) == asked.targets).double().mean())
-    return Baseline(
-        "gradient boosting" if table else "a small forest",
-        "balanced_accuracy" if rare else "accuracy",
-        float(balanced_accuracy(logits, asked.targets)) if rare else accuracy,
-        1 / len(train.classes) if rare else float(shares.max()),
-        rare,
-        float(shares.min()),
-        len(train.classes),
-    )
+    metric, reached, chance = _marks(oracle.logits(asked.inputs, asked.rows), asked, shares, rare)
+    name = "gradient boosting" if table else "a small forest"
+    return Baseline(name, metric, reached, chance, rare, float(shares.min()), len(shares))
+
+
+def _marks(logits: Tensor, asked: Dataset, shares: Tensor, rare: bool) -> tuple[str, float, float]:
+    if rare and len(shares) == 2:
+        scores = (logits[:, 1] - logits[:, 0]).double().numpy()
+        return "auc", auc(scores, (asked.targets == 1).numpy()), 0.5
+    if rare:
+        return "balanced_accuracy", balanced_accuracy(logits, asked.targets), 1 / len(shares)
+    right = (logits.argmax(1) == asked.targets).double().mean()
+    return "accuracy", float(right), float(shares.max())
+
+
+def _line(rows: Dataset, asked: Dataset) -> float:
+    """Return R² of least squares on encoded rows, with a little ridge."""
+    encode = Normalize.fit(rows.inputs, rows.schema)
+    known, held = (_one(encode(part.inputs)) for part in (rows, asked))
+    ridge = torch.eye(known.shape[1], dtype=torch.float64)
+    weights = torch.linalg.solve(known.T @ known + ridge, known.T @ rows.targets.double())
+    missed = (held @ weights - asked.targets.double()).square().sum()
+    spread = (asked.targets.double() - rows.targets.double().mean()).square().sum()
+    return float(1 - missed / spread)
+
+
+def _one(encoded: Tensor) -> Tensor:
+    flat = encoded.flatten(1).double()
+    return torch.cat([flat, torch.ones(len(flat), 1, dtype=torch.float64)], dim=1)
 
 
 def _some(dataset: Dataset) -> Dataset:

@@ -75,7 +75,7 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
     """Return the whole file."""
     base = plan.baseline
     metric = plan.metric
-    rare = " Classes are uneven: accuracy would praise a model that finds none of the rare one."
+    rare = " Classes are uneven: accuracy would praise a model that misses the rare one."
     seen = (
         f"{base.name} of a few seconds reached {base.reached:.2f} on val, guessing "
         f"{base.chance:.2f} ({metric})."
@@ -109,9 +109,7 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
             "",
             "export: {}",
             "",
-            "robustness: # watched below, never decides unless you say so",
-            f"  attacks: [{flow(_attack(kind))}]",
-            f"  rows: {EXAMINED}",
+            *_robustness(plan, kind),
             "",
             *_gate(plan),
             "",
@@ -124,9 +122,28 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
     )
 
 
+def _robustness(plan: Plan, kind: str) -> list[str]:
+    if plan.metric == "r2":
+        return ["robustness: {} # attacks change decisions, and a quantity is none"]
+    return [
+        "robustness: # watched below, never decides unless you say so",
+        f"  attacks: [{flow(_attack(kind))}]",
+        f"  rows: {EXAMINED}",
+    ]
+
+
 def _attack(kind: str) -> dict[str, Any]:
     """8/255 in pixels; tables and series in standard deviations of a column, or data space."""
     return {"name": "pgd", "norm": "linf", "epsilon": 0.03 if kind == "image" else 0.1}
+
+
+def _method(plan: Plan) -> str:
+    if plan.metric == "r2":
+        return "{name: match} # to the teacher's mean; docs/methods lists others"
+    return (
+        "{name: kd, temperature: {choice: [1, 2, 4, 8]}} # a space is searched; docs/methods lists "
+        "others"
+    )
 
 
 def _distill(plan: Plan) -> list[str]:
@@ -138,8 +155,7 @@ def _distill(plan: Plan) -> list[str]:
         "distill:",
         f"  student: {flow(net.spec)} # {said}",
         f"  optimizer: {{name: adamw, lr: {rate}, weight_decay: {decay}}}",
-        "  method: {name: kd, temperature: {choice: [1, 2, 4, 8]}} # a space is searched; "
-        "docs/methods lists others",
+        f"  method: {_method(plan)}",
         "  supervised: 0.3 # loss = supervised x CE on labelled rows + (1 - supervised) x method "
         "on all rows",
         f"  epochs: {plan.epochs}",
@@ -154,6 +170,9 @@ def _gate(plan: Plan) -> list[str]:
         f"    - {{metric: test/{plan.metric}, at_least: {plan.student_bound:g}}} # of the "
         f"population, not only of {plan.rows['test']:,} test rows"
     )
+    paired = {"r2": "rmse", "auc": "auc"}.get(plan.metric, "accuracy")
+    watched = ["    - {metric: robust/linf/accuracy, at_least: 0.3, gates: false}"]
+    watched = watched if plan.metric != "r2" else []
     return [
         "gate:",
         comment(
@@ -163,8 +182,8 @@ def _gate(plan: Plan) -> list[str]:
         ),
         "  rules:",
         bound,
-        "    - {metric: test/accuracy, against: teacher}",
-        "    - {metric: test/accuracy, against: none} # margin: 0 demands that the teacher paid",
-        "    - {metric: test/accuracy, against: champion}",
-        "    - {metric: robust/linf/accuracy, at_least: 0.3, gates: false}",
+        f"    - {{metric: test/{paired}, against: teacher}}",
+        f"    - {{metric: test/{paired}, against: none}} # margin: 0 demands that the teacher paid",
+        f"    - {{metric: test/{paired}, against: champion}}",
+        *watched,
     ]

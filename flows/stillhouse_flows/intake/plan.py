@@ -10,7 +10,7 @@ from typing import Any
 
 from stillhouse import config
 from stillhouse.architectures.build import build_classifier, parameters
-from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.splits import Split
 from stillhouse.errors import DataError
 from stillhouse.models.macs import macs
@@ -26,6 +26,7 @@ STEP_SECONDS = 1.2e-3  # of an optimiser step, however small the net
 TEACHER_SECONDS, STUDENT_SECONDS = 60.0, 90.0
 SEEDS = 3
 SEARCHED = 5000  # train rows up to which the learning rate is searched too
+R2_DOUBT = 0.15  # below what a straight line explains, as rows differ
 EXAMINED = 1000  # test rows that attacks and corruptions look at
 SEEDS_TRIED = 50
 
@@ -60,7 +61,7 @@ class Plan:
         search: Whether the learning rate is searched.
         labelled: Train rows that the student sees with labels; None: all.
         unlabelled: And without.
-        metric: `accuracy`, or `balanced_accuracy` where one class is rare.
+        metric: Of the baseline, by which everything is chosen and judged.
         baseline: What a quick model reached on val.
         teacher_bound: Of the teacher's gate.
         student_bound: Of the student's.
@@ -139,7 +140,7 @@ def _teacher_bound(baseline: Baseline) -> float:
 
 
 def _divided(dataset: Dataset, by: By) -> tuple[dict[str, Any], Prepared, list[str]]:
-    rows = int((dataset.targets != UNLABELLED).sum())
+    rows = int(known(dataset.targets).sum())
     val, test = (0.15, 0.3) if rows < 5000 else (0.1, 0.2)
     notes: list[str] = []
     found = _try(dataset, Split(by, val, test))
@@ -155,7 +156,7 @@ def _divided(dataset: Dataset, by: By) -> tuple[dict[str, Any], Prepared, list[s
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             divide(dataset, Split("row", val, test), labelled=None, unlabelled=0)  # says why
-        raise DataError("the rows cannot be divided.", where="prepare.split")
+        raise DataError("the rows cannot be divided.", where="prepare.split", fix="Bring more.")
     split, ready = found
     shown: dict[str, Any] = {"by": split.by, "val": split.val, "test": split.test}
     return shown | ({"seed": split.seed} if split.seed else {}), ready, notes
@@ -169,11 +170,11 @@ def _try(dataset: Dataset, split: Split) -> tuple[Split, Prepared] | None:
             ready = divide(dataset, split, labelled=None, unlabelled=0)
         except DataError:
             return None
-    known = (dataset.targets != UNLABELLED).sum().item()
-    classes = set(ready.train.labelled.targets.tolist())
+    rows = int(known(dataset.targets).sum())
+    classes = set(ready.train.labelled.targets.tolist()) if dataset.classes else set()
     whole = all(set(part.targets.tolist()) >= classes for part in (ready.val, ready.test))
-    fair = len(ready.val) >= 0.4 * split.val * known and (
-        0.5 * split.test * known <= len(ready.test) <= 2 * split.test * known
+    fair = len(ready.val) >= 0.4 * split.val * rows and (
+        0.5 * split.test * rows <= len(ready.test) <= 2 * split.test * rows
     )
     return (split, ready) if (whole or split.by == "time") and fair else None
 
@@ -181,7 +182,7 @@ def _try(dataset: Dataset, split: Split) -> tuple[Split, Prepared] | None:
 def _shown(ready: Prepared, dataset: Dataset) -> tuple[int | None, int]:
     """Of many images or recordings the teacher sees all, the student what fits some minutes."""
     train = len(ready.train)
-    free = int((ready.train.targets == UNLABELLED).sum())
+    free = int((~known(ready.train.targets)).sum())
     if dataset.schema.kind == "table" or train <= 6000:
         return None, min(free, 20_000)
     return 4000, 2000
@@ -210,9 +211,13 @@ def sized(spec: dict[str, Any], dataset: Dataset) -> Net:
 
 
 def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]:
+    if dataset.schema.task == "regression":
+        net = sized({"name": "table_mlp", "width": 128, "depth": 3}, dataset)
+        epochs = _epochs(net.macs, train, 128, TEACHER_SECONDS, most=60)
+        return {"name": "fit", "architecture": net.spec, "epochs": epochs}
     if dataset.schema.kind == "table":
         small = {"depth": 4, "learning_rate": 0.05} if train < 1000 else {}
-        rare = {"balanced": True} if baseline.rare else {}
+        rare = {"balanced": True} if baseline.metric == "balanced_accuracy" else {}
         return {"name": "sklearn", "estimator": "gradient_boosting", **small, **rare}
     student = student_for(dataset).spec
     width = 32
@@ -239,6 +244,8 @@ def _seconds(cost: int, rows: int, batch: int) -> float:
 
 def _bound(baseline: Baseline, test: int) -> float:
     """Return a bound that a student as good as the quick model passes, and guessing does not."""
+    if baseline.metric == "r2":
+        return _down(baseline.reached - R2_DOUBT)
     share = baseline.reached
     doubt = 2.5 * math.sqrt(share * (1 - share) / max(baseline.counted(test), 1))
     return max(_down(share - doubt - 0.03), _down(baseline.chance))
@@ -259,6 +266,6 @@ def read(guess: Guess, root: Path) -> Dataset:
     return replace(
         dataset,
         inputs=dataset.inputs.float(),
-        targets=dataset.targets.long(),
+        targets=dataset.targets.float() if dataset.schema.quantity else dataset.targets.long(),
         rows=dataset.rows.long(),
     )

@@ -45,9 +45,11 @@ def targets(columns: Sequence[Facts]) -> list[str]:
     last = len(columns) - 1
     ranked = []
     for at, column in enumerate(columns):
-        if column.part != "feature" or not 2 <= column.distinct <= MAX_CLASSES:
+        quantity = column.kind == "number" or column.distinct > MAX_CLASSES
+        if column.part != "feature" or column.kind in ("date", "text") or column.distinct < 2:
             continue
-        if column.kind in ("date", "text", "number"):
+        named_so = TARGET.fullmatch(column.name) and len(column.name) > 1  # y may be an axis
+        if quantity and not (named_so and column.kind != "category"):
             continue
         named = any(TARGET.fullmatch(word) for word in re.split(r"[_\W]+", column.name))
         ranked.append((not named, not TARGET.fullmatch(column.name), last - at))

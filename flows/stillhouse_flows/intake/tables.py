@@ -21,6 +21,7 @@ from stillhouse_flows.intake.columns import (
 )
 from stillhouse_flows.intake.hints import By, Facts, Guess, Hints
 
+FEW_VALUES = 20  # whole numbers of more different values than this are a quantity
 ENCODINGS = ("utf-8", "cp1252")
 
 
@@ -157,11 +158,14 @@ def _table(
         **{part: name for name, part in taken.items() if part != "target"},
         **({"drop": list(dropped)} if dropped else {}),
         **({"kinds": {column.name: "category" for column in coded}} if coded else {}),
+        **({"task": "regression"} if _quantity(read.columns, target) else {}),
         **({"units": units} if units else {}),
         **read.settings,
     }
     notes += [f"{name} is left out: {why}." for name, why in dropped.items() if why]
     notes += [f"{column.name} is read as categories: {column.why}." for column in coded]
+    if "task" in source:
+        notes.append(f"{target} is a quantity: its mean is told; bin it first if you want classes.")
     by: By = "group" if group else "time" if time else "row"
     return Guess(source, by, tuple(notes), tuple(columns), candidates)
 
@@ -184,6 +188,13 @@ def _part(read: Read, column: Facts, taken: dict[str, str], drop: Sequence[str])
 
 def _whole(read: Read, name: str) -> bool:
     return all(whole(cell) is not None for cell in read.cells.columns[name])
+
+
+def _quantity(columns: Sequence[Facts], target: str) -> bool:
+    """Whether a target is a number of which there are too many values for classes."""
+    found = next(column for column in columns if column.name == target)
+    many = found.distinct > max(FEW_VALUES, 0.02 * found.rows)
+    return found.kind == "number" or (found.kind == "integer" and many)
 
 
 def _distinct(columns: Sequence[Facts], name: str) -> int:

@@ -58,6 +58,16 @@ def crashes(folder: Path, rows: int = 1500) -> Path:
     return _write(folder / "crashes.csv", names, table, ";")
 
 
+def price(folder: Path, rows: int = 300) -> Path:
+    """A quantity, of which some are not known yet."""
+    draw, table = np.random.default_rng(7), []
+    for at in range(rows):
+        size, age = draw.normal(80, 20), int(draw.integers(0, 60))
+        asked = round(float(3 * size - age + draw.normal(0, 20)), 1)
+        table.append([round(float(size), 1), age, draw.choice(["n", "s"]), asked if at % 9 else ""])
+    return _write(folder / "price.csv", ["size_m2", "age", "side", "target"], table)
+
+
 def gas(folder: Path, batches: int = 10, each: int = 40) -> Path:
     """Sensors that drift from batch to batch."""
     draw = np.random.default_rng(3)

@@ -17,10 +17,10 @@ def planned(path: Path, hints: Hints | None = None) -> Plan:
         return plan(read(found, path.parent), found, path.parent)
 
 
-def test_a_rare_event_is_judged_by_balanced_accuracy_above_guessing(tmp_path: Path):
+def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
     made = planned(files.crashes(tmp_path))
     assert made.baseline.smallest < 0.1
-    assert (made.metric, made.teacher["balanced"]) == ("balanced_accuracy", True)
+    assert (made.metric, "balanced" in made.teacher) == ("auc", False)
     assert 0.5 <= made.student_bound < made.baseline.reached
     assert 0.5 <= made.teacher_bound < made.baseline.reached
 
@@ -31,6 +31,24 @@ def test_bounds_of_even_classes_lie_between_guessing_and_what_a_quick_model_reac
     assert made.metric == "accuracy"
     assert base.chance - 0.01 <= made.student_bound < base.reached
     assert base.chance < made.teacher_bound < base.reached
+
+
+def test_uneven_classes_of_three_are_judged_by_balanced_accuracy(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    lines = [f"{draw.normal() + at % 20:.2f},{min(at % 20, 2)}" for at in range(400)]
+    (tmp_path / "t.csv").write_text("x,label\n" + "\n".join(lines))
+    made = planned(tmp_path / "t.csv")
+    assert (made.metric, made.teacher["balanced"]) == ("balanced_accuracy", True)
+
+
+def test_a_quantity_is_judged_by_what_a_line_explains(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    xs = draw.normal(size=300)
+    lines = [f"{x:.3f},{2 * x + draw.normal() / 2:.3f}" for x in xs]
+    (tmp_path / "t.csv").write_text("x,price\n" + "\n".join(lines))
+    made = planned(tmp_path / "t.csv", Hints(target="price"))
+    assert (made.metric, made.teacher["name"]) == ("r2", "fit")
+    assert 0.6 < made.student_bound < made.baseline.reached < 1
 
 
 def test_columns_that_say_nothing_are_named_so(tmp_path: Path):
