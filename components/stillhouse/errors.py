@@ -134,6 +134,12 @@ def short_of_memory(error: BaseException) -> bool:
     )
 
 
+class Notice(UserWarning):
+    """Something that its reader should know and that stops nothing; the command line shows it as a
+    sentence.
+    """
+
+
 def nearest(name: str, known: list[str]) -> str:
     """Return " Did you mean 'x'?" for the known name closest to `name`, or the list of them."""
     from difflib import get_close_matches

@@ -1,13 +1,17 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stillhouse.data.codes import group_code
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.keys import row_keys
 from stillhouse.data.schema import Feature, Schema
-from stillhouse.data.splits import Split, assign, require_splits
+from stillhouse.data.splits import Split, assign, require_splits, uneven
 from stillhouse.errors import DataError, SettingsError
 
 
@@ -170,3 +174,74 @@ def test_a_class_that_val_lacks_is_told_and_one_that_train_lacks_is_refused() ->
     ]
     with pytest.raises(DataError, match="'c' falls into train"):
         require_splits(data, torch.where(data.targets == 2, 1, places), Split())
+
+
+def hospitals(*sizes: int) -> Dataset:
+    """Rows of hospitals h0, h1, … with these many rows each."""
+    names = [f"h{at}" for at, size in enumerate(sizes) for _ in range(size)]
+    every = rows(len(names))
+    codes = torch.tensor([group_code(name) for name in names])
+    return table(every.inputs, every.targets, codes, None)
+
+
+def test_a_split_of_few_groups_says_how_far_it_is_and_which_seed_is_nearer() -> None:
+    dataset = hospitals(303, 294, 123, 200)
+    told = [uneven(dataset, Split(by="group", val=0.15, test=0.3, seed=seed)) for seed in range(20)]
+    [seed] = {
+        re.search(r"seed: ([0-9]+) comes nearest", text)[1] for text in told if "seed:" in text
+    }  # type: ignore[index]
+    best = Split(by="group", val=0.15, test=0.3, seed=int(seed))
+    assert uneven(dataset, best) == ""
+    assert any("4 groups fall into train, val and test as" in text for text in told)
+    many = rows(4000)
+    assert uneven(many, Split(by="group")) == ""
+    assert uneven(dataset, Split()) == ""
+
+
+def test_named_groups_are_held_out_and_the_others_hashed_over_what_is_left() -> None:
+    dataset = hospitals(30, 30, 30, 30, 30, 30)
+    split = Split(by="group", val=0.3, test=0.2, test_groups=("h3",))
+    places = assign(dataset, split)
+    assert set(places[90:120].tolist()) == {2}
+    assert 2 not in set(torch.cat([places[:90], places[120:]]).tolist())
+    both = assign(dataset, replace(split, val_groups=("h0", "h1")))
+    assert both.reshape(6, 30)[:, 0].tolist() == [1, 1, 0, 2, 0, 0]
+    assert uneven(dataset, split) == ""
+    groups = rows(5000)
+    shares = assign(groups, Split(by="group", val=0.3, test=0.2, test_groups=("0",)))
+    assert abs(float((shares == 1).double().mean()) - 0.3 / 0.8) < 0.05
+
+
+def test_a_group_that_is_not_there_or_named_twice_is_refused() -> None:
+    dataset = hospitals(30, 30, 30)
+    with pytest.raises(SettingsError, match="no row has the group 'h9'"):
+        assign(dataset, Split(by="group", test_groups=("h9",)))
+    with pytest.raises(SettingsError, match="the group 'h1' is named for val and for test"):
+        Split(by="group", val_groups=("h1",), test_groups=("h1", "h2"))
+    with pytest.raises(SettingsError, match="the split is by row"):
+        Split(test_groups=("h1",))
+    assert len(assign(dataset, Split(by="group", test_groups=("h1",)))) == 90
+
+
+def test_one_subject_only_is_refused_by_group_and_taken_by_row() -> None:
+    alone = hospitals(60)
+    by_group = Split(by="group")
+    with pytest.raises(DataError, match=r"all labelled rows are of 1 group,.*split by row"):
+        require_splits(alone, assign(alone, by_group), by_group)
+    by_row = Split(val=0.2)
+    assert require_splits(alone, assign(alone, by_row), by_row) == []
+
+
+def test_a_split_that_no_group_falls_into_is_refused_with_a_seed_that_fills_it() -> None:
+    dataset = hospitals(*[200] * 6)
+    empty = next(
+        split
+        for split in (Split(by="group", val=0.15, test=0.2, seed=seed) for seed in range(50))
+        if 1 not in assign(dataset, split).tolist()
+    )
+    with pytest.raises(DataError, match=r"no labelled row of 1200 falls into val") as caught:
+        require_splits(dataset, assign(dataset, empty), empty)
+    seed = re.search(r"seed: ([0-9]+) comes nearest", str(caught.value))
+    assert seed is not None
+    filled = replace(empty, seed=int(seed[1]))
+    assert require_splits(dataset, assign(dataset, filled), filled) == []

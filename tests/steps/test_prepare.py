@@ -82,7 +82,7 @@ def test_the_same_settings_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_groups_and_time_are_kept(tmp_path: Path) -> None:
-    table(tmp_path, groups=np.arange(300) // 4, time=np.arange(300))
+    table(tmp_path, groups=np.arange(300) // 2, time=np.arange(300))
     prepare.run(job(tmp_path, {**NPZ, "split": {"by": "group"}}))
     files = read(tmp_path)
     sets = [set(prepared.load(files, name).groups.tolist()) for name in ("train", "val", "test")]  # type: ignore[arg-type,union-attr]

@@ -11,13 +11,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.data.bombs import require_no_bomb
 from stillhouse.errors import SourceError
 
 MAX_BYTES = 4 * 2**30  # unpacked
-BOMB_BYTES, BOMB_RATIO = (
-    64 * 2**20,
-    200,
-)  # what unpacks to more than this, and to more than this many times its size, is a bomb
 
 
 def read_arrays(path: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
@@ -54,6 +51,12 @@ def read_arrays(path: Path, wanted: tuple[str, ...]) -> dict[str, NDArray[Any]]:
         ) from None
 
 
+def array_names(path: Path) -> list[str]:
+    """Return the names of the arrays that an npz file holds, in its order."""
+    with zipfile.ZipFile(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+
+
 def _require_zip(path: Path) -> None:
     if not path.is_file():
         raise SourceError(
@@ -84,12 +87,13 @@ def _require_size(archive: zipfile.ZipFile, path: Path) -> None:
         sum(info.file_size for info in archive.infolist()),
         max(path.stat().st_size, 1),
     )
-    if declared > MAX_BYTES or (declared > BOMB_BYTES and declared / packed > BOMB_RATIO):
-        size = f"{declared / 2**20:,.0f} MiB, {declared / packed:,.0f} times its own size"
+    require_no_bomb(declared, packed, where=path.name, what="archive")
+    if declared > MAX_BYTES:
         raise SourceError(
-            f"unpacked, the archive would take {size}.",
+            f"unpacked, the archive would take {declared / 2**20:,.0f} MiB, more than "
+            f"{MAX_BYTES // 2**20:,}.",
             where=path.name,
-            fix="Save the arrays uncompressed (np.savez), below 4 GiB.",
+            fix="Save fewer rows in a file.",
         )
 
 

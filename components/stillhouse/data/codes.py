@@ -3,6 +3,7 @@ their code.
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +12,11 @@ from torch import Tensor
 
 from stillhouse.data.dataset import UNLABELLED, Dataset
 from stillhouse.errors import SourceError
+
+MAX_CLASSES = 5000
+DATE = re.compile(
+    r"([0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{4})([T ].*)?$"
+)
 
 
 def whole(text: str) -> int | None:
@@ -67,14 +73,32 @@ def group_code(name: str) -> int:
     )
 
 
+def _require_class_names(classes: tuple[str, ...], where: str) -> None:
+    if len(classes) > 1 and all(DATE.match(name) for name in classes):
+        raise SourceError(
+            f"the target holds dates, such as '{classes[0]}', not classes.",
+            where=where,
+            fix="Name another target, or turn the dates into classes (a season, within 30 days).",
+        )
+    if len(classes) > MAX_CLASSES:
+        raise SourceError(
+            f"the target has {len(classes):,} classes, more than {MAX_CLASSES:,}: a name, a key or "
+            "a quantity?",
+            where=where,
+            fix="Name another target, or merge its rare classes.",
+        )
+
+
 def require_classes(dataset: Dataset, *, where: str) -> None:
     """Refuse targets that nothing can be learned from.
 
     Raises:
-        SourceError: No row has a target, there is only one class, or a class has no row or one.
+        SourceError: No row has a target, there is only one class, a class has no row or one, there
+            are more than 5,000, or they are dates.
     """
     counts = Counter(dataset.targets.tolist())
     counts.pop(UNLABELLED, None)
+    _require_class_names(dataset.classes, where)
     if not counts:
         raise SourceError(
             "no row has a target.", where=where, fix="Name the target, and label some rows."

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from stillhouse.data.bombs import require_no_bomb
 from stillhouse.data.delimited import MAX_COLUMNS, Cells
 from stillhouse.errors import SourceError
 
@@ -41,6 +42,8 @@ def read_columns(path: Path, *, dates: frozenset[str], unread: frozenset[str]) -
             names = _names(file, where)
             kept = [name for name in names if name not in unread]
             _require_size(file, kept, names, where)
+            cells = 8 * int(file.metadata.num_rows) * len(kept)
+            require_no_bomb(cells, path.stat().st_size, where=where)
             _require_types(file, kept, dates, where)
             rows = int(file.metadata.num_rows)
             table = file.read(columns=kept, use_threads=False)

@@ -29,6 +29,8 @@ class Dataset:
             answers.
         groups: [N], int64 codes of patient, machine or speaker; None if rows are independent.
         time: [N], float64, any unit that grows; None if rows have no order.
+        keys: N names of the rows in their owner's words, such as a file or a patient's code; None
+            where the number says it all.
     """
 
     inputs: Tensor
@@ -37,6 +39,7 @@ class Dataset:
     rows: Tensor
     groups: Tensor | None = None
     time: Tensor | None = None
+    keys: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -51,6 +54,7 @@ class Dataset:
         at = torch.nonzero(index).flatten() if index.dtype == torch.bool else index
         groups = None if self.groups is None else self.groups[at]
         time = None if self.time is None else self.time[at]
+        keys = None if self.keys is None else tuple(self.keys[i] for i in at.tolist())
         return replace(
             self,
             inputs=self.inputs[at],
@@ -58,6 +62,7 @@ class Dataset:
             rows=self.rows[at],
             groups=groups,
             time=time,
+            keys=keys,
         )
 
     @property

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillhouse.data.bombs import require_no_bomb
 from stillhouse.errors import SourceError, nearest
 
 MAX_BYTES = 256 * 2**20  # of text; as Python strings it takes some ten times that
 MAX_COLUMNS = 10_000
+MAX_CELLS = 20_000_000  # a cell becomes a Python string, some 60 bytes and its place in two lists
+AT_ONCE = 2**20  # bytes
 DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -91,31 +94,35 @@ def read_text(path: Path, encoding: str) -> str:
 
 
 def _gunzip(data: bytes, where: str) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
+    unpacker, parts, size, rest = zlib.decompressobj(wbits=31), [], 0, data
     try:
-        text = unpacker.decompress(data, MAX_BYTES + 1)
+        while rest and not unpacker.eof:
+            parts.append(unpacker.decompress(rest, AT_ONCE))
+            size, rest = size + len(parts[-1]), unpacker.unconsumed_tail
+            require_no_bomb(size, len(data), where=where)
+            if size > MAX_BYTES:
+                raise SourceError(
+                    f"unpacked, the file has more than {MAX_BYTES // 2**20} MiB.",
+                    where=where,
+                    fix="Split it.",
+                )
     except zlib.error as error:
         raise SourceError(
             f"the gzip file is broken: {error}.", where=where, fix="Pack it again."
         ) from None
-    if len(text) > MAX_BYTES or (not unpacker.eof and unpacker.unconsumed_tail):
-        raise SourceError(
-            f"unpacked, the file has more than {MAX_BYTES // 2**20} MiB.",
-            where=where,
-            fix="Split it.",
-        )
     if not unpacker.eof or unpacker.unused_data.strip(b"\0"):
         raise SourceError(
             "the gzip file is cut off, or has more than one part.",
             where=where,
             fix="Pack it again.",
         )
-    return text
+    return b"".join(parts)
 
 
 def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(
-        io.StringIO(text, newline=""),
+        # a StringIO would take four bytes a character
+        io.TextIOWrapper(io.BytesIO(text.encode()), encoding="utf-8", newline=""),
         delimiter=delimiter,
         skipinitialspace=delimiter != "\t",
         strict=True,
@@ -176,6 +183,12 @@ def read_cells(
             )
         table.append(row)
         lines.append(line)
+        if len(table) * len(names) > MAX_CELLS:
+            raise SourceError(
+                f"the file has more than {MAX_CELLS:,} cells.",
+                where=where,
+                fix="Take a part of the rows, or save them as npz.",
+            )
     if not table:
         raise SourceError(
             "the file is empty: it has a header and no rows.", where=where, fix="Bring rows."

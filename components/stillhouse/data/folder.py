@@ -1,17 +1,18 @@
-"""Files as rows: which files a folder holds, and which label and group each one has."""
+"""Files as rows: which files a folder, or an archive of one, holds, and which label and group each
+has.
+"""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
 from stillhouse.data.codes import class_codes, group_code
 from stillhouse.data.filenames import Pattern
+from stillhouse.data.packed import MAX_FILE_BYTES, MAX_FILES, members
 from stillhouse.errors import SourceError
-
-MAX_FILES = 1_000_000
-MAX_FILE_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -19,26 +20,29 @@ class Rows:
     """Files in the order of their names; a row's number is its place.
 
     Attributes:
-        root: The folder.
+        root: The folder, or the archive.
         files: N places below it.
         targets: [N], int64 codes.
         classes: Names by code.
         groups: [N], int64 codes, or None where the names say nothing of groups.
+        packed: The files' bytes by name, where they come from an archive.
     """
 
     root: Path
-    files: tuple[Path, ...]
+    files: tuple[PurePosixPath, ...]
     targets: Tensor
     classes: tuple[str, ...]
     groups: Tensor | None
+    packed: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
-    def name(self, file: Path) -> str:
-        """Return a file's place below the folder, for messages."""
-        return file.relative_to(self.root).as_posix()
+    def name(self, file: PurePosixPath) -> str:
+        """Return a file's place below the folder, for messages and as its row's key."""
+        return file.as_posix()
 
 
 def rows_of(root: Path, pattern: Pattern | None) -> Rows:
-    """Return the files of a folder with what their folders and names say.
+    """Return the files of a folder, or of a zip, tar or tar.gz of one, with what their folders and
+    names say.
 
     A class is a folder of files, and folders inside it belong to it; where the pattern has
     `{label}`, names alone say the class. Names that begin with a point are no rows, nor are links,
@@ -46,70 +50,76 @@ def rows_of(root: Path, pattern: Pattern | None) -> Rows:
 
     Raises:
         SourceError: The folder is missing or holds no file, a file stands beside the class folders,
-            is too large, or its name does not follow the pattern.
+            is too large, or its name does not follow the pattern; or the archive is not safe.
     """
-    if not root.is_dir():
-        what = "is no folder" if root.exists() else "is missing"
+    if not root.exists():
         raise SourceError(
-            f"the folder '{root.name}' {what}: {root}.",
+            f"the folder '{root.name}' is missing: {root}.",
             where=root.name,
-            fix="Check the path; an archive must be unpacked first.",
+            fix="Check the path; relative ones start at params.yaml.",
         )
-    files = _files(root)
+    packed = members(root) if root.is_file() else {}
+    names = sorted(packed) if root.is_file() else _files(root)
+    _require_some(names, root)
+    files = tuple(PurePosixPath(name) for name in names)
     named = pattern is not None and "label" in pattern.fields
     labels, groups = [], []
-    for file in files:
-        parts = file.relative_to(root).parts
-        where = "/".join(parts)
-        said = pattern.read(file.stem, where=where) if pattern else {}
-        if not named and len(parts) < 2:
+    for file, name in zip(files, names, strict=True):
+        said = pattern.read(file.stem, where=name) if pattern else {}
+        if not named and len(file.parts) < 2:
             raise SourceError(
                 "the file stands beside the class folders, so that it has no class.",
-                where=where,
+                where=name,
                 fix="Move it into a folder, or take it out.",
             )
-        labels.append(said["label"] if named else parts[0])
+        labels.append(said["label"] if named else file.parts[0])
         groups.append(said.get("group"))
     targets, classes = class_codes(labels)
     codes = torch.tensor(
         [group_code(group) for group in groups if group is not None], dtype=torch.int64
     )
-    return Rows(root, tuple(files), targets, classes, codes if len(codes) else None)
+    return Rows(root, files, targets, classes, codes if len(codes) else None, packed)
 
 
-def _files(root: Path) -> list[Path]:
+def _files(root: Path) -> list[str]:
     found = [
-        path
+        path.relative_to(root)
         for path in root.rglob("*")
         if path.is_file()
         and not path.is_symlink()
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     ]
-    if not found:
+    return sorted(path.as_posix() for path in found)
+
+
+def _require_some(names: list[str], root: Path) -> None:
+    if not names:
         raise SourceError(
             "the folder holds no file.",
             where=root.name,
             fix="It needs a folder a class, with files in it.",
         )
-    if len(found) > MAX_FILES:
+    if len(names) > MAX_FILES:
         raise SourceError(
-            f"the folder holds {len(found):,} files, more than {MAX_FILES:,}.",
+            f"the folder holds {len(names):,} files, more than {MAX_FILES:,}.",
             where=root.name,
             fix="Split it.",
         )
-    return sorted(found, key=lambda path: path.relative_to(root).as_posix())
 
 
-def read_file(rows: Rows, file: Path) -> bytes:
+def read_file(rows: Rows, file: PurePosixPath) -> bytes:
     """Return a file's bytes.
 
     Raises:
         SourceError: It has more than 64 MiB.
     """
-    if file.stat().st_size > MAX_FILE_BYTES:
+    if rows.packed:
+        return rows.packed[rows.name(file)]
+    place = rows.root / file
+    if place.stat().st_size > MAX_FILE_BYTES:
         raise SourceError(
             f"the file has more than {MAX_FILE_BYTES // 2**20} MiB.",
             where=rows.name(file),
             fix="Make it smaller, or take it out.",
         )
-    return file.read_bytes()
+    return place.read_bytes()

@@ -2,8 +2,10 @@
 told apart.
 """
 
+from stillhouse.errors import Notice
 
-class DataNotice(UserWarning):
+
+class DataNotice(Notice):
     """Something about the data that its owner should know."""
 
 
@@ -27,3 +29,11 @@ class RowsSetAside(DataNotice):
 
 class ClassAbsent(DataNotice):
     """A class has no row in val or test, so that nothing is measured of it there."""
+
+
+class SplitUneven(DataNotice):
+    """Few groups fell far from the shares that were asked for."""
+
+
+class ExpectationMissed(DataNotice):
+    """An expectation that is not critical failed."""

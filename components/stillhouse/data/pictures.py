@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stillhouse.data.bombs import require_no_bomb
 from stillhouse.errors import SourceError
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def pixels(data: bytes, channels: Channels, resize: int | None, where: str) -> N
     from PIL import Image, ImageOps
 
     with _opened(data, where) as opened:
+        if resize is not None:
+            opened.draft(None, (2 * resize, 2 * resize))  # a photograph is decoded smaller at once
         opened.load()
         image = ImageOps.exif_transpose(opened)
         if image.mode == DEEP and channels == "grey":
@@ -140,7 +143,15 @@ def _opened(data: bytes, where: str) -> Iterator["Image"]:
                     f"{MAX_PIXELS:,}."
                 )
                 raise SourceError(said, where=where, fix="Make it smaller, or take it out.")
+            size = image.width * image.height * len(image.getbands())
+            require_no_bomb(size, len(data), where=where, what="image")
             yield image
+    except Image.DecompressionBombError:
+        raise SourceError(
+            f"its header promises more than {MAX_PIXELS:,} pixels.",
+            where=where,
+            fix="Make it smaller, or take it out.",
+        ) from None
     except (
         OSError,
         SyntaxError,
@@ -148,7 +159,6 @@ def _opened(data: bytes, where: str) -> Iterator["Image"]:
         EOFError,
         struct.error,
         zlib.error,
-        Image.DecompressionBombError,
     ) as error:
         raise SourceError(
             f"the image is cut off or broken: {str(error) or type(error).__name__}.",

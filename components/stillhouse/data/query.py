@@ -169,6 +169,30 @@ def ask(engine: "Engine", query: str, *, key: str, dates: frozenset[str], where:
     return _ordered(columns, key, where)
 
 
+def mark(engine: "Engine", query: str, *, where: str) -> str:
+    """Return a query's one row as text, such as `768 | 2026-11-25 09:30:00`.
+
+    Raises:
+        SourceError: The database refuses the query, or it gives no row or several.
+        ServerUnreachable: Nobody answers.
+    """
+    with _connected(engine, where) as connection:
+        found = connection.execution_options(no_parameters=True).exec_driver_sql(query)
+        rows = found.fetchmany(2)
+    if len(rows) != 1:
+        raise SourceError(
+            f"the watermark gives {'several rows' if rows else 'no row'}, not one.",
+            where=where,
+            fix="Select one value, such as SELECT max(changed) FROM stays.",
+        )
+    return " | ".join("" if value is None else str(value) for value in rows[0])
+
+
+def quoted(name: str) -> str:
+    """Return a column's name as SQL writes it, whatever stands in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 @contextmanager
 def _connected(engine: "Engine", where: str) -> "Iterator[Connection]":
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -234,7 +258,7 @@ def _ordered(columns: Mapping[str, list[str]], key: str, where: str) -> Cells:
     )
     keys = [whole(text) for text in cells.column(key, "key")]
     if any(number is None for number in keys):
-        return cells  # whoever reads the key says which is none
+        return _by_text(cells, columns, key)
     order = sorted(range(len(keys)), key=lambda at: keys[at] or 0)
     twice = next((keys[a] for a, b in itertools.pairwise(order) if keys[a] == keys[b]), None)
     if twice is not None:
@@ -250,3 +274,10 @@ def _ordered(columns: Mapping[str, list[str]], key: str, where: str) -> Cells:
         frozenset(),
         each="row",
     )
+
+
+def _by_text(cells: Cells, columns: Mapping[str, list[str]], key: str) -> Cells:
+    """Sort by keys that are no numbers; messages call rows by their place."""
+    order = sorted(range(len(cells.lines)), key=lambda at: columns[key][at])
+    sorted_columns = {name: [values[at] for at in order] for name, values in columns.items()}
+    return Cells(cells.file, sorted_columns, cells.lines, frozenset(), each="row")

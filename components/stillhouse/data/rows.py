@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stillhouse.data.archive import read_arrays
+from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.data.columns import Column, encode
 from stillhouse.data.delimited import read_cells
 from stillhouse.data.schema import Feature, Schema
@@ -46,14 +46,29 @@ def read_rows(path: Path, schema: Schema) -> Tensor:
             where=path.name,
             fix="Fill it, or leave the row out.",
         )
+    if schema.kind == "image":
+        _require_bounds(inputs, path.name)
     return inputs
+
+
+def _require_bounds(inputs: Tensor, where: str) -> None:
+    """A model of images in [0, 1] would answer bytes without a word, and wrongly."""
+    outside = ((inputs < 0) | (inputs > 1)).flatten(1).any(1)
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        low, high = float(inputs[row].min()), float(inputs[row].max())
+        raise SourceError(
+            f"row {row} lies in [{low:g}, {high:g}]; the model takes images in [0, 1].",
+            where=where,
+            fix="Divide by 255, or by what prepare.source.scale says.",
+        )
 
 
 def _npz(path: Path, schema: Schema) -> Tensor:
     arrays = read_arrays(path, ("inputs",))
     if "inputs" not in arrays:
         raise SourceError(
-            "there is no array 'inputs'.",
+            f"there is no array 'inputs' among {', '.join(array_names(path)[:12]) or 'none'}.",
             where=path.name,
             fix="Save it with np.savez(file, inputs=…).",
         )

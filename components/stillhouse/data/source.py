@@ -27,3 +27,14 @@ class Source(ABC):
             SourceError: The file is missing, broken or of another kind; the message names file, row
                 or column.
         """
+
+    def watermark(self, root: Path) -> str | None:  # noqa: ARG002
+        """Return a text that differs when the rows do, for sources that no file's hash stands for;
+        None where the settings' files say it all.
+
+        It is asked before every run, so that it must cost far less than `read`.
+
+        Args:
+            root: As `read` has it.
+        """
+        return None

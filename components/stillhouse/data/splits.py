@@ -2,13 +2,15 @@
 changes split as data grow.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 
+from stillhouse.data.codes import group_code
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.keys import row_keys, uniform
 from stillhouse.data.targets import targets_of
@@ -17,6 +19,8 @@ from stillhouse.errors import DataError, SettingsError
 Part = Annotated[float, Gt(0), Lt(1)]
 TRAIN, VAL, TEST, ASIDE = 0, 1, 2, -1
 NAMES = {"train": TRAIN, "val": VAL, "test": TEST}
+UNEVEN = 0.08  # a share of the rows; further from what was asked is worth saying
+SEEDS = 200  # that are tried for a hint
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,17 @@ class Split:
         val: Share of the labelled rows; hashing meets it on average.
         test: The same for test.
         seed: Another seed is another division; by time it has no effect.
+        val_groups: Groups that are val whatever their hash says, by their names in the source; the
+            others are hashed over what is left.
+        test_groups: The same for test: a speaker or a hospital that is held out.
     """
 
     by: Literal["row", "group", "time"] = "row"
     val: Part = 0.1
     test: Part = 0.3
     seed: int = 0
+    val_groups: tuple[str, ...] = ()
+    test_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.val + self.test >= 1:
@@ -42,6 +51,19 @@ class Split:
                 f"val {self.val} and test {self.test} leave nothing to train on.",
                 where="prepare.split",
                 fix="Their sum must be below 1.",
+            )
+        if self.by != "group" and (self.val_groups or self.test_groups):
+            raise SettingsError(
+                f"groups are named, but the split is by {self.by}.",
+                where="prepare.split",
+                fix="Set by: group, or take val_groups and test_groups out.",
+            )
+        both = sorted(set(self.val_groups) & set(self.test_groups))
+        if both:
+            raise SettingsError(
+                f"the group '{both[0]}' is named for val and for test.",
+                where="prepare.split",
+                fix="Name it once.",
             )
 
 
@@ -58,7 +80,6 @@ def assign(dataset: Dataset, split: Split) -> Tensor:
     labelled = known(dataset.targets)
     if split.by == "time":
         return _by_time(dataset, split, labelled)
-    keys = row_keys(dataset)
     if split.by == "group":
         if dataset.groups is None:
             raise DataError(
@@ -67,9 +88,11 @@ def assign(dataset: Dataset, split: Split) -> Tensor:
                 fix="Name the source's group, or split by row.",
             )
         names = [str(code).encode() for code in dataset.groups.tolist()]
+        _require_named(dataset.groups, split)
     else:
-        names = keys
-    places = torch.tensor([_place(uniform(name, f"split {split.seed}"), split) for name in names])
+        names = row_keys(dataset)
+    placed = _named(split)
+    places = torch.tensor([placed.get(name) or _hashed(name, split) for name in names])
     held_back = {
         name
         for name, place, told in zip(names, places.tolist(), labelled.tolist(), strict=True)
@@ -79,10 +102,104 @@ def assign(dataset: Dataset, split: Split) -> Tensor:
     return torch.where(labelled, places, torch.where(shown, ASIDE, TRAIN))
 
 
-def _place(number: float, split: Split) -> int:
-    if number < split.test:
+def _hashed(name: bytes, split: Split) -> int:
+    """Return where the hash of a name puts it; a split whose groups are named gets no others."""
+    number = uniform(name, f"split {split.seed}")
+    test = 0.0 if split.test_groups else split.test
+    val = 0.0 if split.val_groups else split.val
+    # Of the groups that are not named, each other split gets the share that it would have had.
+    number *= 1 - (split.test - test) - (split.val - val)
+    if number < test:
         return TEST
-    return VAL if number < split.test + split.val else TRAIN
+    return VAL if number < test + val else TRAIN
+
+
+def _named(split: Split) -> dict[bytes, int]:
+    """Return group → VAL or TEST for the groups that the settings name."""
+    wanted = {VAL: split.val_groups, TEST: split.test_groups}
+    return {
+        str(group_code(name)).encode(): place for place, names in wanted.items() for name in names
+    }
+
+
+def _require_named(groups: Tensor, split: Split) -> None:
+    there = set(groups.tolist())
+    for setting, names in {
+        "val_groups": split.val_groups,
+        "test_groups": split.test_groups,
+    }.items():
+        absent = next((name for name in names if group_code(name) not in there), None)
+        if absent is not None:
+            raise SettingsError(
+                f"no row has the group '{absent}'; the rows have {len(there)} groups.",
+                where=f"prepare.split.{setting}",
+                fix="Write the name as the source has it.",
+            )
+
+
+def uneven(dataset: Dataset, split: Split) -> str:
+    """Return, as a sentence, how far a division by group is from the shares that were asked for;
+    empty if it is near, or if groups were named.
+
+    Few groups cannot be divided finely, and a hash does not try: it promises only that no group
+    moves when others come.
+    """
+    if split.by != "group" or dataset.groups is None or split.val_groups or split.test_groups:
+        return ""
+    names, rows = _sizes(dataset)
+    asked = (1 - split.val - split.test, split.val, split.test)
+    found = _shares([_hashed(name, split) for name in names], rows)
+    if max(abs(a - b) for a, b in zip(asked, found, strict=True)) <= UNEVEN:
+        return ""
+    return (
+        f"{len(names)} groups fall into train, val and test as {_percent(found)} of the rows, not "
+        f"{_percent(asked)}.{_nearer(dataset, split)} prepare.split.test_groups and val_groups "
+        "name groups that are held out."
+    )
+
+
+def _sizes(dataset: Dataset) -> tuple[list[bytes], list[float]]:
+    """Return the groups of the labelled rows, as they are hashed, and each one's share of them."""
+    groups = torch.zeros(0) if dataset.groups is None else dataset.groups
+    labelled = groups[known(dataset.targets)].tolist()
+    counts = sorted(Counter(labelled).items())
+    return [str(code).encode() for code, _ in counts], [n / len(labelled) for _, n in counts]
+
+
+def _nearer(dataset: Dataset, split: Split) -> str:
+    """Return the seed whose division comes nearest to what was asked for, as a sentence; empty if
+    none is nearer.
+    """
+    if split.by != "group" or dataset.groups is None or split.val_groups or split.test_groups:
+        return ""
+    names, rows = _sizes(dataset)
+    away, seed = min((_away(seed, names, rows, split), seed) for seed in range(SEEDS))
+    if away >= _away(split.seed, names, rows, split):
+        return ""
+    best = _shares([_hashed(name, replace(split, seed=seed)) for name in names], rows)
+    return f" prepare.split.seed: {seed} comes nearest ({_percent(best)})."
+
+
+def _away(seed: int, names: list[bytes], rows: list[float], split: Split) -> float:
+    """Return how far a seed's division is from the shares asked for; a part without a group is
+    worst.
+    """
+    places = [_hashed(name, replace(split, seed=seed)) for name in names]
+    asked = (1 - split.val - split.test, split.val, split.test)
+    empty = len({TRAIN, VAL, TEST} - set(places))
+    found = _shares(places, rows)
+    return empty + max(abs(a - b) for a, b in zip(asked, found, strict=True))
+
+
+def _shares(places: list[int], rows: list[float]) -> tuple[float, ...]:
+    return tuple(
+        sum(share for at, share in zip(places, rows, strict=True) if at == place)
+        for place in (TRAIN, VAL, TEST)
+    )
+
+
+def _percent(shares: tuple[float, ...]) -> str:
+    return " / ".join(f"{100 * share:.0f}" for share in shares) + " %"
 
 
 def _by_time(dataset: Dataset, split: Split, labelled: Tensor) -> Tensor:
@@ -106,6 +223,18 @@ def _by_time(dataset: Dataset, split: Split, labelled: Tensor) -> Tensor:
     return torch.where(labelled | (places == TRAIN), places, ASIDE)
 
 
+def _require_three_groups(dataset: Dataset, split: Split) -> None:
+    if split.by == "group" and dataset.groups is not None:
+        groups = len(set(dataset.groups[known(dataset.targets)].tolist()))
+        if groups < 3:
+            raise DataError(
+                f"all labelled rows are of {groups} group{'s' if groups > 1 else ''}, and train, "
+                "val and test need one each.",
+                where="prepare.split",
+                fix="Bring rows of more groups, or split by row or by time.",
+            )
+
+
 def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
     """Return the classes that val or test lack, as sentences; refuse splits that nothing can be
     learned from or measured on.
@@ -113,10 +242,12 @@ def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
     Raises:
         DataError: A split has no labelled row or only one class, or train lacks a class.
     """
+    _require_three_groups(dataset, split)
     units = {"row": "rows", "group": "groups", "time": "points in time"}[split.by]
     fix = f"Bring more {units}, change prepare.split.val or prepare.split.test" + (
         "." if split.by == "time" else ", or try another prepare.split.seed."
     )
+    fix += _nearer(dataset, split)
     absent, sort = [], targets_of(dataset.schema)
     for name, place in NAMES.items():
         targets = dataset.targets[(places == place) & known(dataset.targets)]

@@ -12,6 +12,7 @@ from torch import Tensor
 from stillhouse.data.codes import require_classes
 from stillhouse.data.dataset import UNLABELLED, Dataset, known
 from stillhouse.data.schema import Schema
+from stillhouse.data.sketch import sketch
 from stillhouse.errors import SourceError
 
 
@@ -93,8 +94,11 @@ class Classes(Targets):
         return f"of only one class, '{self.names[present.pop()]}'" if len(present) == 1 else ""
 
     def statistics(self, targets: Tensor) -> dict[str, Any]:
-        counts = torch.bincount(targets, minlength=len(self.names)).double()
-        return {"classes": (counts / max(len(targets), 1)).tolist()}
+        counts = torch.bincount(targets, minlength=len(self.names))
+        return {
+            "classes": (counts.double() / max(len(targets), 1)).tolist(),
+            "class_rows": dict(zip(self.names, counts.tolist(), strict=True)),
+        }
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class Quantities(Targets):
                 "mean": float(told.mean()) if len(told) else None,
                 "std": float(told.std(correction=0)) if len(told) else None,
             },
+            "target_sketch": sketch("(target)", told.numpy()).as_dict(),
         }
 
 

@@ -46,10 +46,11 @@ def code_lock(
 
 def named_files(step: Step, params: Mapping[str, Any], root: Path) -> dict[str, str]:
     """Return the sha256 of every file or folder that the step's section names, by the path as
-    written.
+    written, and the watermark of what is no file.
 
     Raises:
         SourceError: One of them is not there.
+        ServerUnreachable: A database does not answer.
     """
     found = {}
     for setting, path in sorted(step.sources(params).items()):
@@ -61,7 +62,7 @@ def named_files(step: Step, params: Mapping[str, Any], root: Path) -> dict[str, 
                 fix="Paths are relative to params.yaml.",
             )
         found[path] = sha256(place)
-    return found
+    return {**found, **step.watermarks(params, root)}
 
 
 def verify_inputs(workspace: Workspace, step: Step, params: Mapping[str, Any]) -> None:
@@ -76,7 +77,7 @@ def verify_inputs(workspace: Workspace, step: Step, params: Mapping[str, Any]) -
     if recorded != now:
         names = sorted(set(now) | set(recorded or {}))
         raise StaleLock(
-            f"the input files of '{step.name}' ({', '.join(names) or 'none'}) differ from "
+            f"the inputs of '{step.name}' ({', '.join(names) or 'none'}) differ from "
             "what was locked.",
             where=inputs_name(step.name),
             fix="Run `stillhouse lock` first.",

@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,10 +14,10 @@ from stillhouse import config, plugins
 from stillhouse.config import Natural, Spec
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.notices import ClassAbsent, DataNotice, RowsSetAside
+from stillhouse.data.notices import ClassAbsent, DataNotice, RowsSetAside, SplitUneven
 from stillhouse.data.pick import Pick, pick
 from stillhouse.data.schema import Schema
-from stillhouse.data.splits import ASIDE, NAMES, Split, assign, require_splits
+from stillhouse.data.splits import ASIDE, NAMES, Split, assign, require_splits, uneven
 from stillhouse.data.statistics import statistics
 from stillhouse.data.targets import targets_of
 from stillhouse.errors import DataError, SettingsError, SourceError, nearest
@@ -30,6 +31,7 @@ WRITES = (
     "test.safetensors",
     "schema.json",
     "data.json",
+    "keys.json",
 )
 
 
@@ -108,6 +110,14 @@ class Prepared:
             "unlabelled": len(self.pick.unlabelled),
         }
 
+    def keys(self) -> dict[str, str]:
+        """Return row number → name in its owner's words; empty where numbers say it all."""
+        return {
+            str(row): key
+            for dataset in (self.train, self.val, self.test)
+            for row, key in zip(dataset.rows.tolist(), dataset.keys or (), strict=False)
+        }
+
     def fingerprint(self) -> str:
         """Return the sha256 over every row, target, row number, group and time, and the pick."""
         digest = hashlib.sha256()
@@ -132,11 +142,15 @@ def divide(
     Warns:
         RowsSetAside: Unlabelled rows would have shown what val or test hold.
         ClassAbsent: Val or test lack a class.
+        SplitUneven: Few groups fell far from the shares asked for.
         AllTaken: More rows are asked for than there are.
     """
     places = assign(dataset, split)
     for sentence in require_splits(dataset, places, split):
         warnings.warn(sentence, ClassAbsent, stacklevel=2)
+    told = uneven(dataset, split)
+    if told:
+        warnings.warn(told, SplitUneven, stacklevel=2)
     aside = int((places == ASIDE).sum())
     if aside:
         why = (
@@ -206,6 +220,12 @@ def _require_shapes(dataset: Dataset, name: str) -> None:
             f"says [N, {', '.join(map(str, schema.shape))}]"
         )
         raise SourceError(f"the source '{name}' gives {what}.", where="prepare.source", fix=fix)
+    if dataset.keys is not None and len(dataset.keys) != count:
+        raise SourceError(
+            f"the source '{name}' gives {len(dataset.keys)} keys for {count} rows.",
+            where="prepare.source",
+            fix=fix,
+        )
     for what, tensor in (
         ("rows", dataset.rows),
         ("groups", dataset.groups),
@@ -271,6 +291,7 @@ def _write(job: Job, ready: Prepared, settings: Settings, split: Split, notices:
     files.write_tensors("prepare/val.safetensors", prepared.tensors(ready.val))
     files.write_tensors("prepare/test.safetensors", prepared.tensors(ready.test))
     files.write_json("prepare/schema.json", ready.train.schema.as_dict())
+    files.write_json("prepare/keys.json", ready.keys())
     about = {
         "fingerprint": ready.fingerprint(),
         "source": str(settings.source["name"]),
@@ -303,6 +324,13 @@ def sources(params: Mapping[str, Any]) -> dict[str, str]:
     return config.input_files(plugins.load("sources", name), rest)
 
 
+def watermarks(params: Mapping[str, Any], root: Path) -> dict[str, str]:
+    """Return what the source says of rows that are no file's; the database is asked for it."""
+    settings, _ = _settings(params)
+    found = config.plugin("sources", settings.source, where="prepare.source").watermark(root)
+    return {} if found is None else {"watermark of prepare.source": found}
+
+
 step = Step(
     name="prepare",
     run=run,
@@ -311,4 +339,5 @@ step = Step(
     sections=("prepare",),
     check=check,
     sources=sources,
+    watermarks=watermarks,
 )

@@ -73,6 +73,7 @@ class Step:
         check: Checks those sections of the resolved params at load, plugins included, and raises
             SettingsError.
         sources: Returns the files that its section names, by setting, as written there.
+        watermarks: Returns what stands for data that are no files, by setting: a database's.
     """
 
     name: str
@@ -82,3 +83,4 @@ class Step:
     sections: tuple[str, ...]
     check: Callable[[Mapping[str, Any]], None]
     sources: Callable[[Mapping[str, Any]], dict[str, str]] = lambda params: {}
+    watermarks: Callable[[Mapping[str, Any], Path], dict[str, str]] = lambda params, root: {}

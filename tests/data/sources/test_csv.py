@@ -149,7 +149,7 @@ def test_units_bounds_and_immutable_reach_the_schema(tmp_path: Path) -> None:
         ("a,label\n" + "1,x\n" * 9 + "2,y\n", {}, "class 'y' has one row"),
         ("a,label\n" + "1,\n" * 9, {}, "no row has a target"),
         ("label\nx\ny\nx\ny\n", {}, "no column is left"),
-        (GOOD, {"key": "b"}, "not a whole number"),
+        (GOOD.replace("5,5.5", "5,"), {"key": "b"}, "line 7 has no key"),
         (GOOD.replace("\n5,", "\n4,"), {"key": "a"}, "lines 6 and 7 have the same key 4"),
         (GOOD.replace("\n5,", "\n,"), {"group": "a"}, "line 7 has no group"),
         (GOOD.replace("\n5,", "\nsoon,"), {"time": "a"}, "line 7 holds 'soon'"),
@@ -196,3 +196,46 @@ def test_a_setting_that_names_no_column_is_refused(
 def test_a_gzip_bomb_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="unpacked"):
         read(tmp_path, gzip.compress(b"0" * (257 * 2**20), compresslevel=1))
+
+
+def test_a_key_of_names_is_kept_beside_the_rows_places(tmp_path: Path) -> None:
+    text = "who,a,label\n" + "".join(f"case-{i % 9}{i},{i},{'xy'[i % 2]}\n" for i in range(20))
+    found = read(tmp_path, text, key="who")
+    assert found.rows.tolist() == list(range(20))
+    assert found.keys is not None
+    assert found.keys[9:11] == ("case-09", "case-110")
+    assert [feature.name for feature in found.schema.features] == ["a"]
+    numbers = read(tmp_path, text.replace("case-", ""), key="who")
+    assert (numbers.rows.tolist()[:2], numbers.keys) == ([0, 11], None)
+    with pytest.raises(SourceError, match="the lines 2 and 3 have the same key case-00"):
+        read(tmp_path, text.replace("case-11", "case-00"), key="who")
+
+
+def test_the_order_of_lines_and_of_columns_changes_no_class_s_code(tmp_path: Path) -> None:
+    lines = [f"{i},{['zebra', 'antelope', 'lion'][i % 3]}" for i in range(12)]
+    first = read(tmp_path, "a,label\n" + "\n".join(lines))
+    second = read(tmp_path, "a,label\n" + "\n".join(reversed(lines)))
+    swapped = read(
+        tmp_path, "label,a\n" + "\n".join(",".join(reversed(x.split(","))) for x in lines)
+    )
+    assert first.classes == second.classes == swapped.classes == ("antelope", "lion", "zebra")
+    assert first.targets.tolist() == second.targets.flip(0).tolist() == swapped.targets.tolist()
+
+
+@pytest.mark.parametrize(
+    "date", ["2026-01-{:02}", "2026-01-{:02}T10:30:00", "{:02}.01.2026", "1/{}/2026"]
+)
+def test_dates_are_no_targets(tmp_path: Path, date: str) -> None:
+    lines = [f"{i},{date.format(1 + i % 9)}" for i in range(40)]
+    with pytest.raises(SourceError, match="column 'label': the target holds dates, such as"):
+        read(tmp_path, "a,label\n" + "\n".join(lines))
+    months = [f"{i},2026-{1 + i % 9:02}" for i in range(40)]
+    assert len(read(tmp_path, "a,label\n" + "\n".join(months)).classes) == 9
+
+
+def test_ten_thousand_classes_are_refused_and_a_thousand_taken(tmp_path: Path) -> None:
+    text = "a,label\n" + "".join(f"{i},person {i % 10_000}\n" for i in range(20_000))
+    with pytest.raises(SourceError, match=r"the target has 10,000 classes, more than 5,000"):
+        read(tmp_path, text)
+    fewer = "a,label\n" + "".join(f"{i},person {i % 1000}\n" for i in range(20_000))
+    assert len(read(tmp_path, fewer).classes) == 1000

@@ -137,7 +137,7 @@ def with_value(array: np.ndarray, row: int, value: float) -> np.ndarray:
         (
             {"inputs": (IMAGES * 255).astype(np.uint8), "targets": TARGETS},
             {},
-            "images are in .0, 1.*Divide by 255",
+            "images are in .0, 1.*scale: 255",
         ),
         ({"inputs": IMAGES - 0.5, "targets": TARGETS}, {}, "row 0 lies in"),
         ({"inputs": with_value(IMAGES, 7, np.nan), "targets": TARGETS}, {}, "row 7 holds nan"),
@@ -151,7 +151,9 @@ def with_value(array: np.ndarray, row: int, value: float) -> np.ndarray:
             {},
             "row 7 holds -inf",
         ),
-        ({"inputs": np.zeros((12, 32, 32, 3)), "targets": TARGETS}, {}, "channels last"),
+        ({"inputs": np.zeros((12, 32, 32, 3)), "targets": TARGETS}, {}, "channels: last"),
+        ({"inputs": IMAGES, "targets": TARGETS}, {"targets": "y"}, "no array 'y'.*inputs, targets"),
+        ({"inputs": IMAGES[:, 0], "targets": TARGETS}, {"channels": "last"}, "have channels last"),
         ({"inputs": IMAGES, "targets": TARGETS[:5]}, {}, "there are 12 rows"),
         ({"inputs": IMAGES, "targets": np.eye(12)}, {}, "argmax"),
         ({"inputs": IMAGES, "targets": TARGETS / 2}, {}, "fractions"),
@@ -226,3 +228,23 @@ def test_a_file_that_is_no_archive_of_arrays_is_refused(
 def test_a_compressed_archive_is_read(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "rows.npz", inputs=IMAGES, targets=TARGETS)
     assert len(read_file(tmp_path)) == 12
+
+
+def test_arrays_of_other_names_bytes_and_channels_last_need_settings_and_no_code(
+    tmp_path: Path,
+) -> None:
+    pixels = (IMAGES * 255).astype(np.uint8)
+    names = {"inputs": "train_images", "targets": "train_labels"}
+    grey = read(
+        tmp_path,
+        {**names, "scale": 255, "kind": "image"},
+        train_images=pixels[:, 0],
+        train_labels=TARGETS[:, None],
+        val_images=pixels[:3, 0],
+    )
+    assert (grey.schema.kind, tuple(grey.inputs.shape)) == ("image", (12, 1, 4, 4))
+    np.testing.assert_array_equal(grey.inputs[:, 0].numpy(), pixels[:, 0].astype(np.float32) / 255)
+    last = read(
+        tmp_path, {"channels": "last"}, inputs=IMAGES.transpose(0, 2, 3, 1), targets=TARGETS
+    )
+    np.testing.assert_array_equal(last.inputs.numpy(), IMAGES.astype(np.float32))

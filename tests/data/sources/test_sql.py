@@ -116,7 +116,7 @@ def test_the_connection_cannot_write_whatever_the_query_says(hospital: Path) -> 
         (f"{ALL} WHERE id > 90", {}, "the query gives no row"),
         ("SELECT id, age, age, outcome FROM stays", {}, "the column 'age' is there twice"),
         (ALL, {"key": "patient"}, "no column 'patient' for the key"),
-        (ALL, {"key": "who", "group": None}, "row 0 holds 'p0', not a whole number"),
+        (ALL, {"key": "who", "group": None}, "column 'who': the rows 0 and 1 have the same key p0"),
         (
             "SELECT id % 6 AS id, age, who, day, scan, outcome FROM stays",
             {},
@@ -185,3 +185,10 @@ def test_a_server_s_address_comes_from_the_environment_and_is_never_told(
             read(Path(), database="", variable="WAREHOUSE")
         assert "WAREHOUSE" in str(caught.value)
         assert "hunter2" not in str(caught.value)
+
+
+def test_keys_that_are_no_numbers_order_the_rows_and_name_them(hospital: Path) -> None:
+    found = read(hospital, "SELECT 'case-' || char(109 - id) AS name, * FROM stays", key="name")
+    assert found.keys == tuple(f"case-{letter}" for letter in "abcdefghijkl")
+    assert found.rows.tolist() == list(range(12))
+    assert found.take(found.rows > 9).keys == ("case-k", "case-l")

@@ -1,7 +1,7 @@
 """A table in a text file: kinds are inferred and can be overridden, missing cells stay missing."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -32,8 +32,9 @@ class Csv(Source):
         path: The file, plain or gzip.
         target: The column to predict; a missing cell means an unlabelled row.
         task: classification: the target's cells are class names; regression: they are numbers.
-        key: A column of different whole numbers that name the rows; None: the row's number in the
-            file, from 0.
+        key: A column that names the rows, each differently. Whole numbers are the rows' numbers;
+            of other names the row's number is its place in the file, and messages have both. None:
+            the place, from 0.
         group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
             feature.
         time: A column of numbers or ISO dates, for `split: {by: time}`; it is no feature.
@@ -124,13 +125,15 @@ class Csv(Source):
             features.append(feature)
             values.append(encoded)
         schema = Schema("table", (len(features),), classes, tuple(features), self.task, quantity)
+        rows, keys = self._rows(cells)
         dataset = Dataset(
             torch.from_numpy(np.stack(values, axis=1)),
             targets,
             schema,
-            self._rows(cells),
+            rows,
             self._groups(cells),
             self._times(cells),
+            keys,
         )
         targets_of(schema).require(dataset, where=f"{cells.file}, column '{self.target}'")
         return dataset
@@ -200,25 +203,30 @@ class Csv(Source):
             None in column.cells,
         ), values
 
-    def _rows(self, cells: Cells) -> Tensor:
+    def _rows(self, cells: Cells) -> tuple[Tensor, tuple[str, ...] | None]:
+        """Return the rows' numbers [N], and their names where those are no whole numbers."""
+        count = len(cells.lines)
         if self.key is None:
-            return torch.arange(len(cells.lines))
-        seen: dict[int, int] = {}
-        for text, line in zip(cells.columns[self.key], cells.lines, strict=True):
-            number, where = whole(text), f"{cells.file}, column '{self.key}'"
-            if number is None:
+            return torch.arange(count), None
+        where = f"{cells.file}, column '{self.key}'"
+        column = self._column(cells, self.key)
+        require_all(column, "key")
+        names = [cell for cell in column.cells if cell is not None]
+        numbers = [whole(name) for name in names]
+        known = [number for number in numbers if number is not None]
+        wanted: Sequence[int | str] = known if len(known) == count else names
+        seen: dict[int | str, int] = {}
+        for name, line in zip(wanted, cells.lines, strict=True):
+            if name in seen:
                 raise SourceError(
-                    f"{cells.each} {line} holds '{text}', not a whole number.",
+                    f"the {cells.each}s {seen[name]} and {line} have the same key {name}.",
                     where=where,
-                    fix="Choose a key of whole numbers, or leave key out.",
+                    fix="Keys must differ; leave key out to count rows.",
                 )
-            if number in seen:
-                said = f"the {cells.each}s {seen[number]} and {line} have the same key {number}."
-                raise SourceError(
-                    said, where=where, fix="Keys must differ; leave key out to count rows."
-                )
-            seen[number] = line
-        return torch.tensor(list(seen), dtype=torch.int64)
+            seen[name] = line
+        if len(known) == count:
+            return torch.tensor(known, dtype=torch.int64), None
+        return torch.arange(count), tuple(names)
 
     def _groups(self, cells: Cells) -> Tensor | None:
         if self.group is None:

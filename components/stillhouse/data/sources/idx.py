@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stillhouse import config
 from stillhouse.config import InputFile
+from stillhouse.data.bombs import require_no_bomb
 from stillhouse.data.codes import class_codes, require_classes
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Feature, Schema
@@ -112,9 +113,9 @@ def read_idx(path: Path, *, axes: int) -> NDArray[Any]:
         file.seek(0)
         try:
             if not packed:
-                return _array(file, axes, where)
+                return _array(file, axes, path)
             with gzip.GzipFile(fileobj=file) as inner:
-                return _array(cast(BinaryIO, inner), axes, where)
+                return _array(cast(BinaryIO, inner), axes, path)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise SourceError(
                 f"the gzip file is broken or cut off: {error}.",
@@ -123,8 +124,8 @@ def read_idx(path: Path, *, axes: int) -> NDArray[Any]:
             ) from None
 
 
-def _array(file: BinaryIO, axes: int, where: str) -> NDArray[Any]:
-    head = file.read(4)
+def _array(file: BinaryIO, axes: int, path: Path) -> NDArray[Any]:
+    where, head = path.name, file.read(4)
     if len(head) < 4 or head[:2] != b"\0\0" or not head[3]:
         raise SourceError(
             "the file is not IDX: its first bytes are other ones.",
@@ -156,6 +157,7 @@ def _array(file: BinaryIO, axes: int, where: str) -> NDArray[Any]:
             where=where,
             fix="Check the file, or split it.",
         )
+    require_no_bomb(size, path.stat().st_size, where=where)
     data = file.read(size + 1)
     if len(data) != size:
         said = f"it is cut off after {len(data)} of them" if len(data) < size else "more follow"

@@ -30,7 +30,8 @@ class ImageFolder(Source):
     were taken.
 
     Args:
-        path: The folder; the class is the name of the folder inside it. Archives are not unpacked.
+        path: The folder, or a zip, tar or tar.gz of it, which is read without being unpacked; the
+            class is the name of the folder inside it.
         channels: `grey`, `rgb`, or `auto`: grey where every image is.
         resize: The side of the square that images are brought to; their proportions are not kept.
             None: they must be of one size already.
@@ -75,7 +76,12 @@ class ImageFolder(Source):
             "image", shape, rows.classes, tuple(Feature(name, low=0.0, high=1.0) for name in names)
         )
         dataset = Dataset(
-            torch.from_numpy(inputs), rows.targets, schema, torch.arange(len(inputs)), rows.groups
+            torch.from_numpy(inputs),
+            rows.targets,
+            schema,
+            torch.arange(len(inputs)),
+            rows.groups,
+            keys=tuple(rows.name(file) for file in rows.files),
         )
         require_classes(dataset, where=rows.root.name)
         return dataset

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stillhouse import config
-from stillhouse.config import InputFile
-from stillhouse.data.archive import read_arrays
+from stillhouse.config import InputFile, Positive
+from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.data.codes import class_codes, group_code, require_classes
 from stillhouse.data.columns import feature_of_values
 from stillhouse.data.dataset import UNLABELLED, Dataset
 from stillhouse.data.schema import Feature, Kind, Schema
 from stillhouse.data.source import Source
-from stillhouse.errors import SourceError
+from stillhouse.errors import SettingsError, SourceError
 
 AXES: dict[str, int] = {"image": 4, "series": 3, "table": 2}
 MAX_CHANNELS = 16
@@ -30,6 +30,12 @@ class Npz(Source):
             table in raw units, NaN where a cell is missing); `targets` [N] are whole numbers (−1:
             unlabelled) or strings (empty: unlabelled); `groups` [N] are whole numbers or strings;
             `time` [N] are numbers.
+        inputs: What the file calls them, such as `train_images`.
+        targets: The same.
+        groups: The same.
+        time: The same.
+        scale: Inputs are divided by it: 255 for images of bytes.
+        channels: `last` for images [N, H, W, C].
         kind: What `inputs` is; `auto` tells it by the number of axes, and asks where grey images
             [N, H, W] would pass for series. `image` takes both.
         classes: Class names by code, for whole-number targets 0 to C − 1; empty: the targets' own
@@ -41,28 +47,37 @@ class Npz(Source):
         self,
         *,
         path: InputFile,
+        inputs: str = "inputs",
+        targets: str = "targets",
+        groups: str = "groups",
+        time: str = "time",
+        scale: Positive = 1.0,
+        channels: Literal["first", "last"] = "first",
         kind: Literal["auto", "image", "series", "table"] = "auto",
         classes: tuple[str, ...] = (),
         features: tuple[str, ...] = (),
     ) -> None:
         self.path, self.kind, self.classes, self.features = path, kind, classes, features
+        self.names = {"inputs": inputs, "targets": targets, "groups": groups, "time": time}
+        self.scale, self.channels = scale, channels
+        if len(set(self.names.values())) < len(self.names):
+            raise SettingsError(
+                "one array is named for two parts.",
+                where="prepare.source",
+                fix="inputs, targets, groups and time are four arrays.",
+            )
 
     def read(self, root: Path) -> Dataset:
         path = config.file_of(self.path, root)
-        arrays = read_arrays(path, ("inputs", "targets", "groups", "time"))
-        if "inputs" not in arrays:
-            raise SourceError(
-                "there is no array 'inputs'.",
-                where=path.name,
-                fix="Save it with np.savez(file, inputs=…, targets=…).",
-            )
-        inputs, kind = _inputs(arrays["inputs"], self.kind, f"{path.name}, array 'inputs'")
+        arrays = self._arrays(path)
+        at = {part: f"{path.name}, array '{name}'" for part, name in self.names.items()}
+        inputs, kind = _inputs(
+            self._scaled(arrays["inputs"], at["inputs"]), self.kind, at["inputs"]
+        )
         for name in ("targets", "groups", "time"):
             if name in arrays:
-                arrays[name] = _one_a_row(arrays[name], len(inputs), f"{path.name}, array '{name}'")
-        targets, classes = _targets(
-            arrays.get("targets"), self.classes, len(inputs), f"{path.name}, array 'targets'"
-        )
+                arrays[name] = _one_a_row(arrays[name], len(inputs), at[name])
+        targets, classes = _targets(arrays.get("targets"), self.classes, len(inputs), at["targets"])
         schema = Schema(
             kind, tuple(inputs.shape[1:]), classes, self._features(inputs, kind, path.name)
         )
@@ -71,13 +86,42 @@ class Npz(Source):
             if "groups" in arrays
             else None
         )
-        time = _times(arrays["time"], f"{path.name}, array 'time'") if "time" in arrays else None
+        time = _times(arrays["time"], at["time"]) if "time" in arrays else None
         dataset = Dataset(
             torch.from_numpy(inputs), targets, schema, torch.arange(len(inputs)), groups, time
         )
         if "targets" in arrays:
-            require_classes(dataset, where=f"{path.name}, array 'targets'")
+            require_classes(dataset, where=at["targets"])
         return dataset
+
+    def _arrays(self, path: Path) -> dict[str, NDArray[Any]]:
+        """Return the arrays by their part; one that a setting names has to be there."""
+        found = read_arrays(path, tuple(self.names.values()))
+        for part, name in self.names.items():
+            if name not in found and (part == "inputs" or name != part):
+                there = array_names(path)
+                fix = (
+                    f"The file has: {', '.join(there[:12])}. Name them: {part}: {there[0]}."
+                    if there
+                    else "Save it with np.savez(file, inputs=…, targets=…)."
+                )
+                raise SourceError(f"there is no array '{name}'.", where=path.name, fix=fix)
+        return {part: found[name] for part, name in self.names.items() if name in found}
+
+    def _scaled(self, raw: NDArray[Any], where: str) -> NDArray[Any]:
+        """Return inputs with their channels first, divided by the scale."""
+        if self.channels == "last":
+            if raw.ndim != 4:
+                raise SourceError(
+                    f"its shape is {raw.shape}; only images [N, H, W, C] have channels last.",
+                    where=where,
+                    fix="Take prepare.source.channels out.",
+                )
+            raw = raw.transpose(0, 3, 1, 2)
+        if self.scale == 1 or raw.dtype.kind not in "fiu":
+            return raw
+        scaled: NDArray[np.float32] = raw.astype(np.float32) / np.float32(self.scale)
+        return scaled
 
     def _features(self, inputs: NDArray[np.float32], kind: Kind, file: str) -> tuple[Feature, ...]:
         count = inputs.shape[1] if kind in ("image", "table") else inputs.shape[2]
@@ -174,14 +218,14 @@ def _require_image(inputs: NDArray[np.float32], where: str) -> None:
         raise SourceError(
             f"rows of the shape {inputs.shape[1:]} have their channels last.",
             where=where,
-            fix="Save inputs.transpose(0, 3, 1, 2): [N, C, H, W].",
+            fix="Set prepare.source.channels: last.",
         )
     outside = ((inputs < 0) | (inputs > 1)).reshape(len(inputs), -1)
     if outside.any():
         row = int(outside.any(axis=1).argmax())
         span = f"[{inputs[row].min():g}, {inputs[row].max():g}]"
         fix = (
-            "Divide by 255."
+            "Set prepare.source.scale: 255."
             if inputs.min() >= 0 and inputs.max() <= 255 and inputs.max() > 2
             else "Scale them to [0, 1]; normalisation is inside the model."
         )

@@ -19,8 +19,9 @@ class Parquet(Source):
         path: The file.
         target: The column to predict; a missing cell means an unlabelled row.
         task: classification: the target's cells are class names; regression: they are numbers.
-        key: A column of different whole numbers that name the rows; None: the row's number in the
-            file, from 0.
+        key: A column that names the rows, each differently. Whole numbers are the rows' numbers;
+            of other names the row's number is its place in the file, and messages have both. None:
+            the place, from 0.
         group: A column of patients, machines or speakers, for `split: {by: group}`; it is no
             feature.
         time: A column of numbers, dates or timestamps (UTC where they name no zone), for `split:

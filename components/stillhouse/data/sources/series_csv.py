@@ -131,7 +131,12 @@ class SeriesCsv(Source):
         first, last = places[:, 0], places[:, -1]
         groups, time = self._groups(cells, rows), self._times(cells, rows)
         when = None if time is None else time[last]
-        dataset = Dataset(inputs, targets, schema, torch.arange(len(inputs)), groups[first], when)
+        begun = zip(cells.columns[self.recording], cells.lines, strict=True)
+        called = [f"{name} {cells.each} {line}" for name, line in begun]
+        keys = tuple(called[at] for at in first.tolist())
+        dataset = Dataset(
+            inputs, targets, schema, torch.arange(len(inputs)), groups[first], when, keys
+        )
         require_classes(dataset, where=f"{cells.file}, column '{self.target}'")
         return dataset
 

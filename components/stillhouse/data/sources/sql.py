@@ -2,28 +2,33 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stillhouse import config, environment
 from stillhouse.config import InputFile
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.query import ask, postgresql, require_select, sqlite
+from stillhouse.data.query import ask, mark, postgresql, quoted, require_select, sqlite
 from stillhouse.data.schema import FeatureKind, Task
 from stillhouse.data.source import Source
 from stillhouse.data.sources.csv import MISSING, Csv
 from stillhouse.errors import SettingsError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class Sql(Source):
     """Reads the rows of one SELECT, ordered by their key; every column that has no other part is a
     feature.
 
-    A changed sqlite file makes `prepare` stale. A server says nothing of changes: run the step
-    again by force, or put a date into the query.
+    A changed sqlite file makes `prepare` stale. Of a server the watermark does: a query that is
+    asked before every run, and whose answer differs when the rows do.
 
     Args:
         query: One statement that reads; the connection cannot write.
         target: The column to predict; null means an unlabelled row.
-        key: A column of different whole numbers that name the rows.
+        key: A column that names the rows, each differently, and orders them. Whole numbers are the
+            rows' numbers; of other names the row's number is its place in that order.
         task: classification: the target's cells are class names; regression: they are numbers.
         database: A sqlite file; empty where `variable` is set.
         variable: Name of the environment variable that holds
@@ -38,6 +43,9 @@ class Sql(Source):
         bounds: Column → [low, high] that are allowed.
         immutable: Columns that an attack may not change.
         missing: Texts that mean a missing cell, beside null and NaN.
+        watermark: A SELECT of one row, such as `SELECT max(changed) FROM stays`; empty: how many
+            rows the query gives and their largest key, which misses a row that was changed in
+            place.
     """
 
     kinds = frozenset({"table"})
@@ -59,6 +67,7 @@ class Sql(Source):
         bounds: Mapping[str, list[float]] = {},
         immutable: tuple[str, ...] = (),
         missing: tuple[str, ...] = MISSING,
+        watermark: str = "",
     ) -> None:
         if bool(database) == bool(variable):
             said = (
@@ -93,21 +102,35 @@ class Sql(Source):
             missing=("", *missing),
         )
         self.key = key
+        self.mark = (
+            require_select(watermark, where="prepare.source.watermark")
+            if watermark
+            else f"SELECT count(*), max({quoted(key)}) FROM ({self.query}) AS asked"
+        )
 
     def read(self, root: Path) -> Dataset:
-        if self.database:
-            path = config.file_of(self.database, root)
-            engine, where = sqlite(path), path.name
-        else:
-            address = environment.secret(self.variable)
-            if address is None:
-                fix = "Set it to the database's address, in the environment or in .env."
-                raise SettingsError(
-                    f"the environment variable '{self.variable}' is not set.",
-                    where="prepare.source.variable",
-                    fix=fix,
-                )
-            engine, where = postgresql(address, where=f"${self.variable}"), f"${self.variable}"
+        engine, where = self._engine(root)
         return self.table.dataset_of(
             ask(engine, self.query, key=self.key, dates=self.dates, where=where)
         )
+
+    def watermark(self, root: Path) -> str | None:
+        if self.database:
+            return None  # the file's hash says more
+        engine, where = self._engine(root)
+        return mark(engine, self.mark, where=where)
+
+    def _engine(self, root: Path) -> "tuple[Engine, str]":
+        """Return an engine that only reads, and what messages call it."""
+        if self.database:
+            path = config.file_of(self.database, root)
+            return sqlite(path), path.name
+        address = environment.secret(self.variable)
+        if address is None:
+            fix = "Set it to the database's address, in the environment or in .env."
+            raise SettingsError(
+                f"the environment variable '{self.variable}' is not set.",
+                where="prepare.source.variable",
+                fix=fix,
+            )
+        return postgresql(address, where=f"${self.variable}"), f"${self.variable}"

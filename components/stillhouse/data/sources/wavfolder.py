@@ -27,8 +27,8 @@ class WavFolder(Source):
     is, its bytes say.
 
     Args:
-        path: The folder; the class is the name of the folder inside it, unless the pattern says it.
-            Archives are not unpacked.
+        path: The folder, or a zip, tar or tar.gz of it, which is read without being unpacked; the
+            class is the name of the folder inside it, unless the pattern says it.
         length: T, samples of a row after thinning: longer recordings lose their end, shorter ones
             get silence after it.
         decimate: Every so many samples become their mean: 8,000 a second and 4 give 2,000.
@@ -67,7 +67,12 @@ class WavFolder(Source):
             "series", (self.length, 1), rows.classes, (Feature("amplitude", low=-1.0, high=1.0),)
         )
         dataset = Dataset(
-            torch.from_numpy(inputs), rows.targets, schema, torch.arange(len(inputs)), rows.groups
+            torch.from_numpy(inputs),
+            rows.targets,
+            schema,
+            torch.arange(len(inputs)),
+            rows.groups,
+            keys=tuple(rows.name(file) for file in rows.files),
         )
         require_classes(dataset, where=rows.root.name)
         return dataset
