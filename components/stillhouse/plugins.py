@@ -27,6 +27,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "methods": ("name", "weight"),
     "attacks": ("name", "norm", "epsilon"),
     "teachers": ("name", "gate"),
+    "expectations": ("name", "severity", "mostly"),
 }
 
 # point -> (package that holds the built-in ones, base class)
@@ -41,6 +42,7 @@ POINTS: dict[str, tuple[str, str]] = {
     "rules": ("stillhouse.gating.rules", "Rule"),
     "exporters": ("stillhouse.edge.exporters", "Exporter"),
     "corruptions": ("stillhouse.robustness.corruptions", "Corruption"),
+    "expectations": ("stillhouse.validation.expectations", "Expectation"),
 }
 
 

@@ -86,7 +86,8 @@ def work(json_only: bool, body: Callable[[], int | None]) -> None:
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        code = body() or 0
+        with show.notices():
+            code = body() or 0
     except StillhouseError as error:
         show.failure(str(error), json_only=json_only)
         code = error.exit_code

@@ -6,6 +6,7 @@ Nothing else prints.
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from stillhouse.errors import Notice
 
 if TYPE_CHECKING:
     from stillhouse.pipeline import Result
@@ -47,6 +50,23 @@ def plain(text: object, limit: int = 0) -> str:
 def note(sentence: str) -> None:
     """Tell something by the way."""
     _err().print(f"[dim]{escape(plain(sentence))}[/dim]")
+
+
+@contextlib.contextmanager
+def notices() -> Iterator[None]:
+    """Show notices as sentences while the body runs; other warnings stay as they are."""
+    usual = warnings.showwarning
+
+    def told(message: Warning | str, category: type[Warning], *place: Any, **rest: Any) -> None:
+        if issubclass(category, Notice):
+            _err().print(f"  [yellow]![/yellow] {escape(plain(message))}")
+        else:
+            usual(message, category, *place, **rest)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = told
+        yield
 
 
 def waiting(who: str) -> None:

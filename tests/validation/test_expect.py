@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +9,10 @@ import torch
 from stillhouse import config
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Feature, Schema
-from stillhouse.errors import DataRefused, SettingsError
+from stillhouse.errors import DataRefused, PluginNotFound, SettingsError
+from stillhouse.validation import suite_file
 from stillhouse.validation.expect import expect
-from stillhouse.validation.settings import Settings
+from stillhouse.validation.settings import Settings, check
 from stillhouse.validation.verdict import Finding, Verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -123,7 +126,10 @@ def test_a_blank_image_and_a_constant_column_are_warnings() -> None:
     data["val"].inputs[2] = 0.5
     verdict = judge(data)
     assert verdict.passed
-    assert [(f.column, f.rows, f.severity) for f in failed(verdict)] == [("std", (102,), "warning")]
+    assert [(f.column, f.rows, f.severity) for f in failed(verdict)] == [
+        ("std", (102,), "warning"),
+        ("(usual_rows)", (102,), "warning"),
+    ]
     flat = splits()
     for dataset in flat.values():
         dataset.inputs[:, 3] = 1
@@ -179,6 +185,7 @@ def test_rows_a_class_and_class_share_speak_of_labelled_rows() -> None:
 def test_duplicates_are_a_warning_until_the_settings_say_otherwise() -> None:
     data = splits()
     data["train"].inputs[10:20] = data["train"].inputs[9]
+    data["train"].targets[9:20] = 1
     assert [(f.column, f.severity, f.count) for f in failed(judge(data))] == [
         ("(equal rows)", "warning", 11)
     ]
@@ -271,3 +278,142 @@ def test_a_refusal_names_column_rows_and_expectation_and_counts_the_rest() -> No
     )
     with pytest.raises(DataRefused, match=said):
         judge(data).raise_if_refused()
+
+
+def suite_of_gx(path: Path) -> bytes:
+    """What Great Expectations itself writes for two expectations."""
+    import great_expectations as gx
+    import great_expectations.expectations as gxe
+
+    gx.get_context(mode="ephemeral")
+    suite = gx.ExpectationSuite(name="mine")
+    suite.add_expectation(gxe.ExpectColumnMeanToBeBetween(column="age", min_value=30, max_value=40))
+    suite.add_expectation(
+        gxe.ExpectColumnValuesToBeBetween(
+            column="age", max_value=57, mostly=0.9, severity="warning"
+        )
+    )
+    suite.add_expectation(
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="age", column_B="count", ignore_row_if="either_value_is_missing"
+        )
+    )
+    path.write_text(json.dumps(suite.to_json_dict()))
+    return path.read_bytes()
+
+
+def test_a_suite_that_great_expectations_wrote_is_asked_too(tmp_path: Path) -> None:
+    written = suite_file.entries(suite_of_gx(tmp_path / "mine.json"), "mine.json")
+    assert [entry["type"] for entry in written] == [
+        "expect_column_mean_to_be_between",
+        "expect_column_values_to_be_between",
+        "expect_column_pair_values_a_to_be_greater_than_b",
+    ]
+    assert [entry.get("severity", "critical") for entry in written] == [
+        "critical",
+        "warning",
+        "critical",
+    ]
+    plain = config.build(Settings, {}, where="validate")
+    assert failed(expect(splits(), plain, by="row", written=written)) == []
+    old = change(splits(), "val", 7, 1, 900.0)
+    found = failed(expect(old, plain, by="row", written=written))
+    assert [(f.column, f.severity) for f in found] == [("age", "critical")]
+    low = failed(expect(change(splits(), "val", 7, 2, 90.0), plain, by="row", written=written))
+    assert [(f.expectation, f.rows) for f in low] == [
+        ("expect_column_pair_values_a_to_be_greater_than_b", (107,))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("not json", "mine.json: the file is not JSON"),
+        ("[" * 100_000, "mine.json: the file is not JSON"),
+        ("{}", "no list of expectations"),
+        ('{"expectations": []}', "no list of expectations"),
+        ('{"expectations": [7]}', "mine.json, expectation 1: it is no expectation"),
+        (
+            '{"expectations": [{"type": "expect_column_mean_to_be_betwen", "kwargs": {}}]}',
+            "Did you mean 'expect_column_mean_to_be_between'",
+        ),
+        (
+            '{"expectations": [{"expectation_type": "expect_column_to_exist", "severity": "grave"}]}',
+            "'grave' is no severity",
+        ),
+    ],
+)
+def test_a_file_that_is_no_suite_is_refused(text: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        suite_file.entries(text.encode(), "mine.json")
+    good = '{"expectations": [{"expectation_type": "expect_column_to_exist", "kwargs": {"column": "age"}}]}'
+    assert suite_file.entries(good.encode(), "mine.json") == [
+        {"type": "expect_column_to_exist", "column": "age"}
+    ]
+
+
+def test_a_class_whose_share_shifts_between_splits_is_named() -> None:
+    data = {
+        name: replace(
+            d,
+            inputs=torch.randn(400, 5),
+            targets=torch.arange(400) % 2,
+            rows=torch.arange(400) + at,
+        )
+        for at, (name, d) in zip((0, 400, 800), splits().items(), strict=True)
+    }
+    for d in data.values():
+        d.inputs[:, 1:] = d.inputs[:, 1:].abs().round() % 2
+    shift = [f for f in judge(data).findings if f.expectation == "label_shift"]
+    assert [f.passed for f in shift] == [True]
+    data["test"] = replace(data["test"], targets=(torch.arange(400) % 10 == 0).long())
+    [found] = [f for f in failed(judge(data)) if f.expectation == "label_shift"]
+    assert (found.severity, found.count) == ("warning", 2)
+    assert found.sentence().startswith(
+        "label_shift: 2 of 2 classes unexpected: no (50.0 % of train, "
+    )
+
+
+def test_a_plugin_replaces_its_default_settings_and_its_rows_have_names() -> None:
+    data = images()
+    data["test"].inputs[3] = 0.8 * data["train"].inputs[4] + 0.1
+    [found] = failed(judge(data))
+    assert (found.expectation, found.rows, found.severity) == ("near_duplicates", (203,), "warning")
+    assert "like train row 4" in found.observed
+    strict = {"name": "near_duplicates", "severity": "critical"}
+    assert not judge(data, expectations=[strict]).passed
+    assert judge(data, expectations=[{**strict, "mostly": 0.9}]).passed
+    settings = config.build(Settings, {"expectations": [strict]}, where="validate")
+    named = expect(data, settings, by="row", keys={203: "ward 3/scan 203.png"})
+    with pytest.raises(
+        DataRefused, match=r"near_duplicates, row ward 3/scan 203\.png: 1 of 40 rows"
+    ):
+        named.raise_if_refused()
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"name": "near_duplicate"}, "Did you mean 'near_duplicates'"),
+        ({"name": "near_duplicates", "similarty": 1}, "Did you mean 'similarity'"),
+        ({"name": "near_duplicates", "similarity": 2.0}, "similarity"),
+        ({"name": "near_duplicates", "mostly": 2}, "mostly is 2, not a share"),
+        ({"name": "near_duplicates", "severity": "grave"}, "no severity"),
+        ({"column": "age"}, "needs a type or a name"),
+    ],
+)
+def test_an_entry_that_cannot_be_meant_is_refused_before_data_are_read(
+    entry: dict[str, Any], said: str
+) -> None:
+    good = {"name": "near_duplicates", "similarity": 0.9, "mostly": 0.5, "severity": "info"}
+    check(config.build(Settings, {"expectations": [good]}, where="validate"))
+    with pytest.raises((SettingsError, PluginNotFound), match=said):
+        check(config.build(Settings, {"expectations": [entry]}, where="validate"))
+
+
+def test_an_expectation_for_another_kind_or_named_twice_is_refused() -> None:
+    with pytest.raises(SettingsError, match="judges image, series rows, not table"):
+        judge(splits(), expectations=[{"name": "usual_rows"}])
+    with pytest.raises(SettingsError, match="named twice"):
+        judge(splits(), expectations=[{"name": "labels_agree"}, {"name": "labels_agree"}])
+    assert judge(images(), expectations=[{"name": "usual_rows"}]).passed

@@ -25,7 +25,7 @@ _ARMS: Built = {
 }
 BUILDS: dict[str, Built] = {
     "prepare": {"sources": ("prepare",)},
-    "validate": {},
+    "validate": {"expectations": ("validate",)},
     "teacher": _TEACHER,
     "knowledge": {**_TEACHER, "views": ("knowledge",)},
     "tune": _ARMS,
@@ -41,7 +41,11 @@ BUILDS: dict[str, Built] = {
     "report": {},
 }
 # What steps build without being told: the arm `hard` learns by ce, the arm `none` from all rows.
-ALWAYS = {"methods": {"ce"}, "selectors": {"all"}}
+ALWAYS = {
+    "methods": {"ce"},
+    "selectors": {"all"},
+    "expectations": {"labels_agree", "near_duplicates", "usual_rows", "usual_recordings"},
+}
 
 
 def _imports(path: Path) -> list[str]:

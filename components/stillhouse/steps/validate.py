@@ -1,21 +1,28 @@
 """Refuse data that a model should not learn from."""
 
+import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stillhouse import config
 from stillhouse.data import prepared
+from stillhouse.data.notices import ExpectationMissed
+from stillhouse.errors import SettingsError
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.validation import suite_file
 from stillhouse.validation.expect import expect
 from stillhouse.validation.settings import Settings
 from stillhouse.validation.settings import check as check_settings
 
+SHOWN = 5
 READS = (
     "prepare/train.safetensors",
     "prepare/val.safetensors",
     "prepare/test.safetensors",
     "prepare/schema.json",
     "prepare/data.json",
+    "prepare/keys.json",
 )
 
 
@@ -26,6 +33,9 @@ def run(job: Job) -> Metrics:
     Returns:
         `data/expectations` (count) and `data/failed_expectations` (count, those of severity warning
         and info; a critical one refuses).
+
+    Warns:
+        ExpectationMissed: An expectation of severity warning failed; the first five are told.
 
     Raises:
         DataRefused: A critical expectation failed; the message names column, rows and the
@@ -40,12 +50,38 @@ def run(job: Job) -> Metrics:
         "test": prepared.load(job.files, "test"),
     }
     by = job.files.read_json("prepare/data.json")["split"]["by"]
-    verdict = expect(splits, settings, by=by)
+    keys = {int(row): key for row, key in job.files.read_json("prepare/keys.json").items()}
+    verdict = expect(splits, settings, by=by, written=_written(settings, job.root), keys=keys)
     job.files.write_json("validate/verdict.json", verdict.as_dict())
     verdict.raise_if_refused()
+    for finding in [f for f in verdict.failed if f.severity == "warning"][:SHOWN]:
+        warnings.warn(finding.sentence(), ExpectationMissed, stacklevel=2)
     return {
         "data/expectations": float(len(verdict.findings)),
         "data/failed_expectations": float(len(verdict.failed)),
+    }
+
+
+def _written(settings: Settings, root: Path) -> list[dict[str, Any]]:
+    """Return what the user's own suite asks for."""
+    if not settings.suite:
+        return []
+    path = config.file_of(settings.suite, root)
+    if not path.is_file():
+        raise SettingsError(
+            f"there is no file '{settings.suite}'.",
+            where="validate.suite",
+            fix="Paths are relative to params.yaml.",
+        )
+    return suite_file.entries(path.read_bytes(), path.name)
+
+
+def sources(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the suite that the section names, by its setting."""
+    return {
+        setting: path
+        for setting, path in config.input_files(Settings, params.get("validate") or {}).items()
+        if path
     }
 
 
@@ -62,4 +98,5 @@ step = Step(
     writes=("verdict.json",),
     sections=("validate",),
     check=check,
+    sources=sources,
 )

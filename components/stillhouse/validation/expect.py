@@ -3,12 +3,16 @@
 import contextlib
 import logging
 import math
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SettingsError
 from stillhouse.validation import leakage, table
+from stillhouse.validation.expectation import rows_of
+from stillhouse.validation.own import judged
 from stillhouse.validation.settings import Settings
 from stillhouse.validation.suite import Expected, named_columns, suite
 from stillhouse.validation.verdict import Finding, Verdict
@@ -21,13 +25,22 @@ LOUD = (
 PLACE = "stillhouse"  # the key under which an expectation carries its place in the suite
 
 
-def expect(splits: Mapping[str, Dataset], settings: Settings, *, by: str) -> Verdict:
+def expect(
+    splits: Mapping[str, Dataset],
+    settings: Settings,
+    *,
+    by: str,
+    written: Sequence[Mapping[str, Any]] = (),
+    keys: Mapping[int, str] = {},
+) -> Verdict:
     """Judge the prepared rows.
 
     Args:
         splits: train (as the student may see it), val and test, in this order.
         settings: The section `validate`.
         by: How rows were divided: row, group or time.
+        written: What the user's own suite asks for (`suite_file.entries`).
+        keys: Row number → its name in its owner's words, where it has one.
 
     Returns:
         Every expectation's result; nothing is refused here.
@@ -37,20 +50,26 @@ def expect(splits: Mapping[str, Dataset], settings: Settings, *, by: str) -> Ver
             fit it.
     """
     shared = leakage.find(splits)
-    rows = table.rows_table(splits, shared, named_columns(settings))
-    schema = next(iter(splits.values())).schema
-    expected = suite(schema, settings, by=by, columns=frozenset(rows))
+    every = rows_of(splits)
+    rows = table.rows_table(every, shared, named_columns(settings, written))
+    asked = suite(every.schema, settings, by=by, columns=frozenset(rows), written=written)
+    own_columns, own_asked = judged(every, settings)
+    expected = [*asked, *own_asked]
     found = {
-        **_judge(expected, "rows", rows, (table.ROW, table.SPLIT)),
+        **_judge(expected, "rows", {**rows, **own_columns}, (table.ROW, table.SPLIT)),
         **(
             {}
-            if schema.quantity is not None
+            if every.schema.quantity is not None
             else _judge(expected, "classes", table.classes_table(splits), (table.CLASS,))
         ),
     }
     columns = {"rows": table.SPLITS_OF_ROW, "groups": table.SPLITS_OF_GROUP, "time": table.LATE}
-    findings = tuple(found[at] for at in range(len(expected)))
+    findings = tuple(_named(found[at], keys) for at in range(len(expected)))
     return Verdict(findings, _spotted(findings, columns))
+
+
+def _named(finding: Finding, keys: Mapping[int, str]) -> Finding:
+    return replace(finding, keys=tuple(keys[row] for row in finding.rows if row in keys))
 
 
 def _spotted(findings: tuple[Finding, ...], columns: Mapping[str, str]) -> dict[str, list[int]]:
@@ -66,13 +85,11 @@ def _judge(
     expected: list[Expected], about: str, columns: table.Columns, index: tuple[str, ...]
 ) -> dict[int, Finding]:
     """Return findings by place in the suite for the expectations about one table."""
-    import great_expectations as gx
     import pandas as pd
 
     mine = {at: wanted for at, wanted in enumerate(expected) if wanted.about == about}
-    frame = pd.DataFrame(columns)
     form = {"result_format": "COMPLETE", "unexpected_index_column_names": list(index)}
-    with _quiet():
+    with _quiet() as gx:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         batch = (
@@ -88,24 +105,31 @@ def _judge(
         definition = context.validation_definitions.add(
             gx.ValidationDefinition(name=about, data=batch, suite=made)
         )
-        results = definition.run(batch_parameters={"dataframe": frame}, result_format=form).results
+        results = definition.run(
+            batch_parameters={"dataframe": pd.DataFrame(columns)}, result_format=form
+        ).results
     places = [int(result.expectation_config.meta[PLACE]) for result in results]
     return {at: _finding(mine[at], result) for at, result in zip(places, results, strict=True)}
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Iterator[Any]:
     """Keep Great Expectations from logging what its results say as well, and where its temporary
-    folders are.
+    folders are, and from taking other warnings into the log.
     """
+    shown = warnings.showwarning
+    import great_expectations as gx  # its loggers set their own levels as they are imported
+
     levels = {logger: logger.level for logger in map(logging.getLogger, LOUD)}
     for logger in levels:
         logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        yield gx
     finally:
         for logger, level in levels.items():
             logger.setLevel(level)
+        logging.captureWarnings(False)  # importing it turned this on, for everybody's warnings
+        warnings.showwarning = shown
 
 
 def _make(wanted: Expected, at: int) -> Any:
@@ -143,18 +167,21 @@ def _finding(wanted: Expected, result: Any) -> Finding:
         else ()
     )
     count = int(found.get("unexpected_count") or 0)
+    hidden = {"column", "value_set"} if wanted.called else {"column"}
     arguments = ", ".join(
-        f"{name} {_text(value)}" for name, value in wanted.arguments.items() if name != "column"
+        f"{name} {_text(value)}"
+        for name, value in wanted.arguments.items()
+        if name not in hidden and not (wanted.called and name == "mostly" and value == 1)
     )
     split = splits.pop() if len(splits) == 1 else "all"
     return Finding(
         split,
         wanted.column,
-        wanted.type,
+        wanted.name,
         arguments,
         wanted.severity,
         bool(result.success),
-        _observed(found, index, count),
+        _observed(found, index, count, called=bool(wanted.called) and wanted.about == "classes"),
         count,
         rows,
     )
@@ -177,14 +204,18 @@ def _require_computed(wanted: Expected, result: Any) -> None:
         )
 
 
-def _observed(found: Mapping[str, Any], index: list[Mapping[str, Any]], count: int) -> str:
+def _observed(
+    found: Mapping[str, Any], index: list[Mapping[str, Any]], count: int, *, called: bool
+) -> str:
     if "observed_value" in found:
         return _text(found["observed_value"])
     total = found.get("element_count", 0)
     if count == 0:
         return f"nothing unexpected in {total}"
     classes = [str(entry[table.CLASS]) for entry in index[:3] if table.CLASS in entry]
-    values = classes or [_text(value) for value in found.get("partial_unexpected_list", [])[:3]]
+    odd = [_text(value) for value in found.get("partial_unexpected_list", [])[:3]]
+    said = [f"{name} ({value})" for name, value in zip(classes, odd, strict=False)]
+    values = said if called else classes or odd
     what = "classes" if classes else "rows"
     return f"{count} of {total} {what} unexpected: {', '.join(values)}{', …' if count > 3 else ''}"
 

@@ -18,14 +18,12 @@ class Leakage:
     """Counts for every row, train first, then val, then test.
 
     Attributes:
-        keys: [N]: equal where the rows' inputs are.
         equal: [N]: in how many splits an equal row lies; 1 is clean.
         groups: [N]: in how many splits the row's group lies; None where rows have no groups.
         late: [N]: 1 where a row is younger than the oldest row of a later split; None where rows
             have no time.
     """
 
-    keys: list[str]
     equal: NDArray[np.int64]
     groups: NDArray[np.int64] | None
     late: NDArray[np.int64] | None
@@ -55,9 +53,7 @@ def find(splits: Mapping[str, Dataset]) -> Leakage:
         if dataset.groups is not None
     }
     times = {name: dataset.time for name, dataset in splits.items() if dataset.time is not None}
-    every = [key for found in keys.values() for key in found]
     return Leakage(
-        every,
         straddling(keys),
         straddling(groups) if len(groups) == len(splits) else None,
         _late(times) if len(times) == len(splits) else None,

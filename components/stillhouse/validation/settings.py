@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stillhouse import config
-from stillhouse.config import NonNegative, Share, Spec
+from stillhouse.config import InputFile, NonNegative, Share, Spec
 from stillhouse.errors import SettingsError, nearest
 
 Severity = Literal["critical", "warning", "info"]
@@ -44,7 +44,11 @@ class Settings:
         missing: Column, or `all` → the largest share of missing cells, critical; without it, half
             is a warning.
         expectations: Any of Great Expectations by its name, and a `severity`: `{type:
-            expect_column_mean_to_be_between, column: age, min_value: 20}`.
+            expect_column_mean_to_be_between, column: age, min_value: 20}`; or one of our own or of
+            yours: `{name: near_duplicates, similarity: 0.98, severity: critical, mostly: 0.99}`.
+            Ours are asked anyway, as warnings; naming one replaces its settings.
+        suite: A file that Great Expectations wrote (an ExpectationSuite as JSON); its expectations
+            are asked too, critical unless they have a severity.
         leakage: How much rows or groups in two splits matter; `auto`: critical where the split
             should have kept them together, else a warning.
     """
@@ -55,6 +59,7 @@ class Settings:
     ranges: Mapping[str, list[float]] | None = None
     missing: Mapping[str, Share] | None = None
     expectations: list[dict[str, Any]] | None = None
+    suite: InputFile = ""
     leakage: Literal["auto", "critical", "warning", "info"] = "auto"
 
 
@@ -117,25 +122,56 @@ def check(settings: Settings) -> None:
                 where=f"validate.ranges.{column}",
                 fix="Write [low, high].",
             )
-    known = expectation_names() if settings.expectations else []
     for at, entry in enumerate(settings.expectations or []):
         where = f"validate.expectations.{at}"
-        name, severity = entry.get("type"), entry.get("severity", "critical")
-        if not isinstance(name, str):
-            raise SettingsError(
-                "an expectation needs a type.",
-                where=where,
-                fix="Write {type: expect_column_values_to_be_between, column: …, min_value: …}.",
-            )
-        if name not in known:
-            raise SettingsError(
-                f"there is no expectation '{name}'.",
-                where=f"{where}.type",
-                fix=nearest(name, known),
-            )
-        if severity not in ("critical", "warning", "info"):
-            raise SettingsError(
-                f"'{severity}' is no severity.",
-                where=f"{where}.severity",
-                fix="Known: critical, warning, info.",
-            )
+        if "name" in entry and "type" not in entry:
+            config.check_spec("expectations", own_settings(entry), where=where)
+        else:
+            check_type(entry, where)
+        check_severity(entry, where)
+
+
+def own_settings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plugin's name and settings, without what is Great Expectations'."""
+    return {key: value for key, value in entry.items() if key not in ("severity", "mostly")}
+
+
+def check_type(entry: Mapping[str, Any], where: str) -> None:
+    """Check that an entry's `type` is one of Great Expectations.
+
+    Raises:
+        SettingsError: It has none, or an unknown one.
+    """
+    name = entry.get("type")
+    if not isinstance(name, str):
+        raise SettingsError(
+            "an expectation needs a type or a name.",
+            where=where,
+            fix="Write {type: expect_column_values_to_be_between, column: …, min_value: …}.",
+        )
+    known = expectation_names()
+    if name not in known:
+        raise SettingsError(
+            f"there is no expectation '{name}'.", where=f"{where}.type", fix=nearest(name, known)
+        )
+
+
+def check_severity(entry: Mapping[str, Any], where: str) -> None:
+    """Check an entry's `severity`, and `mostly` of our own ones.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    severity, mostly = entry.get("severity", "critical"), entry.get("mostly", 1.0)
+    if severity not in ("critical", "warning", "info"):
+        raise SettingsError(
+            f"'{severity}' is no severity.",
+            where=f"{where}.severity",
+            fix="Known: critical, warning, info.",
+        )
+    if "name" in entry and (isinstance(mostly, bool) or not 0 <= mostly <= 1):
+        raise SettingsError(
+            f"mostly is {mostly!r}, not a share.",
+            where=f"{where}.mostly",
+            fix="Write 0.99: at least so many rows have to be as expected.",
+        )

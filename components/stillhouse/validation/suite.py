@@ -2,7 +2,7 @@
 splits.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,8 @@ from stillhouse.validation.settings import Settings, Severity, limit
 
 LARGEST = float(np.finfo(np.float32).max)
 HALF = 0.5
+COLUMN_KEYS = ("column", "column_A", "column_B")
+COLUMNS_KEYS = ("column_list", "column_set")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Expected:
         severity: How much it matters; only `critical` stops a run.
         about: The table it speaks about: `rows`, or `classes` with one row a class.
         own: Whether the settings asked for it by name.
+        called: What messages call it, where it is one of ours; its type otherwise.
     """
 
     type: str
@@ -34,6 +37,12 @@ class Expected:
     severity: Severity = "critical"
     about: Literal["rows", "classes"] = "rows"
     own: bool = False
+    called: str = ""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.called or self.type
 
     @property
     def column(self) -> str:
@@ -63,7 +72,12 @@ def among(column: str, values: list[Any], severity: Severity = "critical") -> Ex
 
 
 def suite(
-    schema: Schema, settings: Settings, *, by: str, columns: frozenset[str]
+    schema: Schema,
+    settings: Settings,
+    *,
+    by: str,
+    columns: frozenset[str],
+    written: Sequence[Mapping[str, Any]] = (),
 ) -> list[Expected]:
     """Return everything that is expected.
 
@@ -72,6 +86,7 @@ def suite(
         settings: The section `validate`.
         by: How rows were divided: row, group or time.
         columns: Of the table of rows; groups and time have one only where rows have them.
+        written: What the user's suite asks for.
 
     Raises:
         SettingsError: The settings name a column that is not there.
@@ -89,7 +104,7 @@ def suite(
             )
     for feature in schema.features if schema.tabular and not table.by_statistics(schema) else ():
         expected += _of_feature(feature, settings)
-    return expected + _of_settings(schema, settings, columns)
+    return expected + _of_settings(schema, settings, columns, written)
 
 
 def _of_targets(schema: Schema, settings: Settings) -> list[Expected]:
@@ -111,6 +126,13 @@ def _of_targets(schema: Schema, settings: Settings) -> list[Expected]:
         between(table.ROWS, rows.at_least, rows.at_most, rows.severity, "classes"),
         between(table.LABELLED, 1, None, "critical", "classes"),
         between(table.SHARE, share.at_least, share.at_most, share.severity, "classes"),
+        Expected(
+            "expect_column_values_to_be_in_set",
+            {"column": table.SHIFT, "value_set": [""]},
+            "warning",
+            "classes",
+            called="label_shift",
+        ),
         alike,
     ]
 
@@ -178,7 +200,7 @@ def _of_feature(feature: Feature, settings: Settings) -> list[Expected]:
         found.append(
             Expected(
                 "expect_column_values_to_be_in_type_list",
-                {"column": name, "type_list": ["int64", "int"]},
+                {"column": name, "type_list": ["int64", "int", "float64"]},
             )
         )
     if not feature.missing:
@@ -195,14 +217,23 @@ def _of_feature(feature: Feature, settings: Settings) -> list[Expected]:
     return found
 
 
-def named_columns(settings: Settings) -> frozenset[str]:
-    """Return the columns that the settings name."""
-    own = {str(entry["column"]) for entry in settings.expectations or [] if "column" in entry}
+def named_columns(settings: Settings, written: Sequence[Mapping[str, Any]] = ()) -> frozenset[str]:
+    """Return the columns that the settings, and the suite that they name, speak of."""
+    own: set[str] = set()
+    for entry in [*(settings.expectations or []), *written]:
+        if "type" in entry:
+            own |= {str(entry[key]) for key in COLUMN_KEYS if key in entry}
+            own |= {str(name) for key in COLUMNS_KEYS for name in entry.get(key) or ()}
     return frozenset(own | set(settings.ranges or {}) | (set(settings.missing or {}) - {"all"}))
 
 
-def _of_settings(schema: Schema, settings: Settings, columns: frozenset[str]) -> list[Expected]:
-    for column in sorted(named_columns(settings)):
+def _of_settings(
+    schema: Schema,
+    settings: Settings,
+    columns: frozenset[str],
+    written: Sequence[Mapping[str, Any]],
+) -> list[Expected]:
+    for column in sorted(named_columns(settings, written)):
         if column not in columns:
             known = [name for name in columns if not name.startswith("(")] or [
                 f.name for f in schema.features
@@ -221,7 +252,9 @@ def _of_settings(schema: Schema, settings: Settings, columns: frozenset[str]) ->
                     "expect_column_values_to_not_be_null", {"column": column, "mostly": 1 - most}
                 )
             )
-    for entry in settings.expectations or []:
+    for entry in [*(settings.expectations or []), *written]:
+        if "type" not in entry:
+            continue
         arguments = {
             name: value for name, value in entry.items() if name not in ("type", "severity")
         }

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stillhouse.data.dataset import UNLABELLED, Dataset, known
+from stillhouse.data.dataset import Dataset, known
+from stillhouse.data.measures import names_of
 from stillhouse.data.schema import Feature, Schema
+from stillhouse.validation.drift import holm
+from stillhouse.validation.expectation import Rows
 from stillhouse.validation.leakage import Leakage
 
 # Our own columns stand in brackets, so that they cannot be taken for a column of the data.
@@ -22,16 +25,18 @@ ROW, SPLIT, TARGET, EQUAL_ROWS, SPLITS_OF_ROW, SPLITS_OF_GROUP, LATE = (
     "(splits of the group)",
     "(late)",
 )
-CLASS, ROWS, SHARE, LABELLED = (
+CLASS, ROWS, SHARE, LABELLED, SHIFT = (
     "(class)",
     "(rows of the class)",
     "(share of the class)",
     "(labelled rows of the class)",
+    "(shift of the class)",
 )
 STATISTICS = ("mean", "std", "min", "max", "n_bad", "n_outside")
 # columns; above, a table is judged by statistics too, or its thousands of expectations would take a
 # minute
 WIDE = 200
+SHIFTED = 0.01  # of divisions may be called shifted though they are not
 
 Columns = dict[str, Any]
 
@@ -43,25 +48,20 @@ def by_statistics(schema: Schema) -> bool:
     return not schema.tabular or len(schema.features) > WIDE
 
 
-def rows_table(
-    splits: Mapping[str, Dataset], leakage: Leakage, also: frozenset[str] = frozenset()
-) -> Columns:
+def rows_table(rows: Rows, leakage: Leakage, also: frozenset[str] = frozenset()) -> Columns:
     """Return column name → values [N] of all rows, train first.
 
     Args:
-        splits: train, val and test; at least one row.
+        rows: Of train, val and test; at least one row.
         leakage: What `leakage.find` said of them.
         also: Columns of a wide table that are wanted beside its statistics.
     """
-    datasets = list(splits.values())
-    schema = datasets[0].schema
-    inputs = np.concatenate([dataset.inputs.numpy() for dataset in datasets])
-    targets = np.concatenate([dataset.targets.numpy() for dataset in datasets])
+    schema = rows.schema
     columns: Columns = {
-        ROW: np.concatenate([dataset.rows.numpy() for dataset in datasets]),
-        SPLIT: np.array([name for name, dataset in splits.items() for _ in range(len(dataset))]),
-        TARGET: _targets(targets, schema),
-        EQUAL_ROWS: np.array(leakage.keys),
+        ROW: rows.numbers,
+        SPLIT: rows.split,
+        TARGET: _targets(rows),
+        EQUAL_ROWS: np.array(rows.equal),
         SPLITS_OF_ROW: leakage.equal,
     }
     if leakage.groups is not None:
@@ -69,7 +69,9 @@ def rows_table(
     if leakage.late is not None:
         columns[LATE] = leakage.late
     if by_statistics(schema):
-        columns.update(_statistics(inputs, schema))
+        columns.update(_statistics(rows.inputs, schema))
+    if not schema.tabular:
+        columns.update(rows.measures)
     shown = [
         at
         for at, f in enumerate(schema.features)
@@ -77,7 +79,9 @@ def rows_table(
     ]
     columns.update(
         {
-            schema.features[at].name: _column(inputs[:, at].astype(np.float64), schema.features[at])
+            schema.features[at].name: _column(
+                rows.inputs[:, at].astype(np.float64), schema.features[at]
+            )
             for at in shown
         }
     )
@@ -86,7 +90,7 @@ def rows_table(
 
 def classes_table(splits: Mapping[str, Dataset]) -> Columns:
     """Return column name → values [C]: the labelled rows of each class, as the student may see
-    them.
+    them, and whether its share shifts from train to val and test.
     """
     classes = next(iter(splits.values())).classes
     counts = {
@@ -99,37 +103,55 @@ def classes_table(splits: Mapping[str, Dataset]) -> Columns:
         ROWS: rows,
         SHARE: rows / max(int(rows.sum()), 1),
         LABELLED: counts["train"],
+        SHIFT: np.array(shifts(counts["train"], rows - counts["train"]), dtype=object),
     }
 
 
-def _targets(targets: NDArray[Any], schema: Schema) -> NDArray[Any]:
+def _targets(rows: Rows) -> NDArray[Any]:
     """Return class names, or quantities as they are."""
-    if schema.quantity is not None:
-        return targets.astype(np.float64)
-    return _names(targets.astype(np.float64), schema.classes, UNLABELLED)
+    targets = np.where(rows.labelled, rows.targets.astype(np.float64), np.nan)
+    return targets if rows.schema.quantity is not None else names_of(targets, rows.schema.classes)
 
 
-def _names(
-    codes: NDArray[np.float64], names: tuple[str, ...], absent: float | None = None
-) -> NDArray[Any]:
-    """Return names for codes [N]; None where missing, `code 7` where no name is behind it."""
-    known = {float(at): name for at, name in enumerate(names)}
-    if absent is not None:
-        codes = np.where(codes == absent, np.nan, codes)
-    return np.array(
-        [None if np.isnan(code) else known.get(code, f"code {code:g}") for code in codes],
-        dtype=object,
-    )
+def shifts(
+    train: NDArray[np.int64], held_back: NDArray[np.int64], alpha: float = SHIFTED
+) -> list[str]:
+    """Return for each class [C] how its share shifts from train to what is held back, as a text;
+    empty where it does not.
+
+    A shift is a difference that chance makes in less than `alpha` of all divisions, over all
+    classes together (Fisher's exact test, Holm-corrected).
+    """
+    from scipy.stats import fisher_exact
+
+    rest = [
+        (int(train.sum() - t), int(held_back.sum() - h))
+        for t, h in zip(train, held_back, strict=True)
+    ]
+    p = [
+        float(fisher_exact([[int(t), int(h)], list(others)]).pvalue)
+        for t, h, others in zip(train, held_back, rest, strict=True)
+    ]
+    shares = train / max(int(train.sum()), 1), held_back / max(int(held_back.sum()), 1)
+    return [
+        f"{100 * before:.1f} % of train, {100 * after:.1f} % of val and test"
+        if one <= alpha
+        else ""
+        for one, before, after in zip(holm(p), *shares, strict=True)
+    ]
 
 
 def _column(values: NDArray[np.float64], feature: Feature) -> Any:
-    """A category by names; whole numbers as integers; the rest as it is."""
+    """A category by names; whole numbers as integers, or as they are where some are missing; where
+    one is no whole number each as itself, so that its row is named.
+    """
     if feature.kind == "category":
-        return _names(values, feature.categories)
+        return names_of(values, feature.categories)
     if feature.kind != "integer":
         return values
-    if bool((np.abs(values) < 2**62).all()) and bool((values == np.round(values)).all()):
-        return values.astype(np.int64)
+    known = values[~np.isnan(values)]
+    if bool((np.abs(known) < 2**62).all()) and bool((known == np.round(known)).all()):
+        return values.astype(np.int64) if len(known) == len(values) else values
     return np.array([_whole(value) for value in values.tolist()], dtype=object)
 
 

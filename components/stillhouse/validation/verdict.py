@@ -7,6 +7,7 @@ from stillhouse.errors import DataRefused
 from stillhouse.validation.settings import Severity
 
 SHOWN = 5
+SHIFT = "(shift of the class)"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Finding:
         observed: A value, or how many rows were unexpected and with what values.
         count: Unexpected rows in all.
         rows: The row numbers of the first 100 of them, as the source counts rows.
+        keys: The same rows in their owner's words, where they have names.
     """
 
     split: str
@@ -34,13 +36,20 @@ class Finding:
     observed: str
     count: int
     rows: tuple[int, ...]
+    keys: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return column, rows, expectation and what was found instead."""
-        some = ", ".join(str(row) for row in self.rows[:SHOWN])
+        names = self.keys if len(self.keys) == len(self.rows) else self.rows
+        some = ", ".join(str(name) for name in names[:SHOWN])
         more = f" and {self.count - SHOWN} more" if self.count > SHOWN else ""
         places = f", row{'s' if self.count > 1 else ''} {some}{more}" if self.rows else ""
         bounds = f" ({self.arguments})" if self.arguments else ""
+        if self.column in (
+            f"({self.expectation})",
+            SHIFT,
+        ):  # one of our own: the column is its judgement
+            return f"{self.expectation}{bounds}{places}: {self.observed}."
         return f"column '{self.column}'{places}: {self.expectation}{bounds} found {self.observed}."
 
 
