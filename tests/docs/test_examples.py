@@ -12,7 +12,12 @@ from integration.house import REPOSITORY, WARNINGS, House, project, states
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings(*WARNINGS)]
 
-EXAMPLES = sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    path
+    for path in sorted((REPOSITORY / "docs" / "examples").glob("*.py"))
+    if f"<!-- docs/examples/{path.name} -->" in README
+]
 TINY: dict[str, Any] = {
     "prepare": {"labelled": 40, "unlabelled": 80},
     "tune": {"trials": 1},

@@ -2,7 +2,7 @@
 state that a receipt can tell.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -10,11 +10,15 @@ from torch import Tensor
 
 from stillhouse import environment
 from stillhouse.clock import ManualClock
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.measures import measures
 from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.statistics import statistics
 from stillhouse.gating.collect import Outcomes, collect
 from stillhouse.gating.settings import parse
 from stillhouse.gating.verdict import judge
 from stillhouse.steps.step import Job
+from stillhouse.validation.drift import Drift, drift
 from stillhouse.workspace import StepFiles, Workspace
 
 STEPS = (
@@ -403,7 +407,25 @@ def _gated(house: Workspace, plan: Plan, targets: Tensor, logits: dict[str, Tens
         **judge(parse(plan.rules), evidence).as_dict(),
         "student": "3f9c2e1a" + "0" * 56,
         "champion": champion,
+        "drift": None if champion is None else _drift(house).as_dict(),
     }
+
+
+def _drift(house: Workspace) -> Drift:
+    """Compare the rows with a champion's that were brighter."""
+    from stillhouse.workspace import load_tensors
+
+    found = load_tensors(house.artifacts / "prepare/test.safetensors")
+    schema = Schema.from_dict(house.read_json("artifacts/prepare/schema.json"))
+    now = Dataset(found["inputs"], found["targets"], schema, found["rows"])
+    before = replace(now, inputs=now.inputs.sqrt())
+    return drift(
+        statistics(before),
+        statistics(now),
+        measures(now),
+        targets=now.targets.numpy(),
+        against="version 6",
+    )
 
 
 def _tensors(house: Workspace, name: str, tensors: dict[str, Tensor]) -> None:

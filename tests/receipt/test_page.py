@@ -19,6 +19,7 @@ SECTIONS = [
     "device",
     "search",
     "data",
+    "drift",
     "cost",
     "again",
 ]
@@ -142,6 +143,9 @@ def test_what_was_not_measured_is_said_and_not_drawn(made):
     drawn = " ".join("".join(shape(made("promoted").page).text).split())
     assert "Not measured" not in drawn
     assert "Accuracy against epsilon" in drawn
+    assert "Nothing to compare with yet: no version is in production." in text
+    assert "No: 3 of 4 features moved, most of all" in drawn
+    assert "a population stability index of at least 0.1" in drawn
 
 
 def test_none_seen_has_its_upper_bound(made):

@@ -1,10 +1,12 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
-from steps.walked import CLASSES, fitted_teacher, job, rows, settle, student, workspace
+from steps.walked import CLASSES, SCHEMAS, fitted_teacher, job, rows, settle, student, workspace
 
+from stillhouse.data.statistics import statistics
 from stillhouse.edge.session import Session
 from stillhouse.errors import Corrupt, DataError, SettingsError, SourceError
 from stillhouse.release.manifest import student_fingerprint
@@ -98,6 +100,7 @@ def test_a_first_student_that_passes_is_promoted_without_a_champion(walked):
         "not_applicable",
         "pass",
         "fail",
+        "not_applicable",
     ]
     assert (told["champion"], told["flips"]["against"], told["flips"]["negative"]) == (
         None,
@@ -181,10 +184,34 @@ def test_the_same_model_as_champion_flips_nothing_and_passes_with_a_margin_only(
             {"metric": "test/accuracy", "against": "champion"},
         ],
     )
-    assert [rule["verdict"] for rule in told["rules"]] == ["pass", "undecided", "pass"]
+    assert [rule["verdict"] for rule in told["rules"]] == ["pass", "undecided", "pass", "undecided"]
+    assert "left no statistics" in told["rules"][3]["sentence"]
     assert (told["flips"]["negative"], told["flips"]["positive"], told["flips"]["p"]) == (0, 0, 1.0)
     assert told["verdict"] == "hold"
     assert told["rules"][2]["power"] >= 0.8
+
+
+def test_drift_is_watched_where_no_rule_speaks_of_it_and_gates_where_one_does(copy, tmp_path):
+    same = copy.read_json("artifacts/prepare/data.json")["statistics"]
+    model = (copy.artifacts / "export/student.onnx").read_bytes()
+    in_production(copy, {**ABOUT, "statistics": same}, model)
+    told, _, _ = gated(copy, RULES[:1])
+    assert [(rule["verdict"], rule["gates"]) for rule in told["rules"]] == [
+        ("pass", True),
+        ("pass", False),
+    ]
+    assert (told["drift"]["against"], told["drift"]["share"]) == ("version 6", 0.0)
+    darker = rows("image", 240, 9)
+    darker = replace(darker, inputs=darker.inputs * 0.5)
+    in_production(copy, {**ABOUT, "statistics": statistics(darker)}, model)
+    told, _, _ = gated(copy, RULES[:1])
+    assert (told["verdict"], told["rules"][1]["verdict"]) == ("promote", "fail")
+    assert {one["name"] for one in told["drift"]["features"] if one["drifted"]} >= {"grey, mean"}
+    own = {"metric": "drift/features", "at_most": 0.2}
+    told, _, _ = gated(copy, [RULES[0], own])
+    assert (told["verdict"], len(told["rules"])) == ("reject", 2)
+    told, _, _ = gated(copy, [RULES[0], {**own, "at_most": 1.0}])
+    assert told["verdict"] == "promote"
 
 
 @pytest.mark.parametrize("case", ["shape", "features", "classes", "gone"])
@@ -194,7 +221,7 @@ def test_a_champion_that_cannot_be_compared_holds_and_is_never_no_champion(copy,
         "features": {**ABOUT, "statistics": {"classes": [0.5, 0.5], "features": [{"name": "red"}]}},
         "classes": {
             **ABOUT,
-            "schema": {"classes": ["a", "c", "b"], "features": [{"name": "grey"}]},
+            "schema": {**SCHEMAS["image"].as_dict(), "classes": ["a", "c", "b"]},
         },
     }.get(case, ABOUT)
     in_production(copy, about, b"" if case == "gone" else model)
@@ -267,5 +294,6 @@ def test_the_verdict_is_plain_json_without_a_clock(walked):
         "champion",
         "flips",
         "metrics",
+        "drift",
     }
     assert "edge/latency_ms_p50" not in told["metrics"]

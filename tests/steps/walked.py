@@ -11,6 +11,7 @@ from stillhouse.architectures.build import build_classifier
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.statistics import statistics
 from stillhouse.environment import Place
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
@@ -79,8 +80,10 @@ def workspace(root: Path, kind: str = "image") -> Workspace:
         "prepare/train",
         {**prepared.tensors(train), "picked": torch.ones(len(train), dtype=torch.uint8)},
     )
+    _tensors(made, "prepare/val", prepared.tensors(rows(kind, 80, 3)))
     _tensors(made, "prepare/test", prepared.tensors(test))
     made.write_json("artifacts/prepare/schema.json", train.schema.as_dict())
+    made.write_json("artifacts/prepare/data.json", {"statistics": statistics(train)})
     model = student(train)
     _tensors(made, "distill/student", model.state_dict())
     made.write_json(

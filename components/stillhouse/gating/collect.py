@@ -233,6 +233,8 @@ def _why(name: str, found: Outcomes) -> str:
         return "the student has no int8 form."
     if name in RESAMPLED:
         return "no rule asked for it."
+    if name == metrics.DRIFT:
+        return "the champion left no statistics of its rows."
     if kind == "edge":
         return "export did not measure it."
     of = rest.partition("/")[0]

@@ -19,6 +19,8 @@ class Metric:
         unit: share (0 to 1), nats, kB, …; empty if dimensionless.
         paired: Whether it is known by row for other models too, so that the student can be compared
             with them.
+        champion: Whether it compares with the champion, so that before the first promotion there
+            is nothing to measure.
         less: Whether less of it is better: a student is then compared by at most how much more it
             has.
         tasks: What has to be predicted for it to be measured.
@@ -27,10 +29,12 @@ class Metric:
     name: str
     unit: str = ""
     paired: bool = False
+    champion: bool = False
     less: bool = False
     tasks: frozenset[str] = EVERY
 
 
+DRIFT = "drift/features"
 CATALOGUE = {
     metric.name: metric
     for metric in (
@@ -59,6 +63,7 @@ CATALOGUE = {
         Metric("robust/linf/accuracy", "share", tasks=OF_CLASSES),
         Metric("robust/l2/accuracy", "share", tasks=OF_CLASSES),
         Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
+        Metric(DRIFT, "share", champion=True),
     )
 }
 EXACT = (
@@ -67,6 +72,7 @@ EXACT = (
     "edge/parity_max_error",
     "edge/macs",
     "edge/parameters",
+    DRIFT,
 )
 FAMILIES = ("robust/<attack>/accuracy", "corruption/<name>/accuracy")
 _FAMILY = re.compile(r"(robust|corruption)/[^/]+/accuracy")

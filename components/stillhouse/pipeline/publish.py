@@ -114,11 +114,17 @@ def register(project: "Project") -> int:
     from stillhouse.release.candidate import of_workspace
     from stillhouse.release.check import bless, blessed
     from stillhouse.release.register import register as store
+    from stillhouse.workspace import dump_json
 
     tracker = project.tracker
     tracker.replay()
+    about = project.artifact("prepare/data.json")["statistics"]
     candidate = of_workspace(
-        project.workspace, {"card.md": card(project.artifact("report/receipt.json")).encode()}
+        project.workspace,
+        {
+            "card.md": card(project.artifact("report/receipt.json")).encode(),
+            "statistics.json": dump_json(about),
+        },
     )
     stored = store(
         project.registry,

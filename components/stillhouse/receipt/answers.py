@@ -15,7 +15,7 @@ ACRONYM = 4  # letters at most
 
 def answers(receipt: Json) -> dict[str, str]:
     """Return section id → answer."""
-    made = (rules, teacher, flips, mistakes, classes, withstands, device, search, data, cost)
+    made = (rules, teacher, flips, mistakes, classes, withstands, device, search, data, drift, cost)
     return {one.__name__: one(receipt) for one in made}
 
 
@@ -276,6 +276,27 @@ def data(receipt: Json) -> str:
             f"{'expectation' if failed == 1 else 'expectations'} failed, none of them critical."
         )
     return f"Yes: every expectation was met, {found[0]['detail'].removesuffix(' met')}."
+
+
+def drift(receipt: Json) -> str:
+    """Return whether today's rows are still like the champion's."""
+    found = receipt["evidence"].get("drift")
+    if found is None and receipt["evidence"]["champion"]:
+        return f"Not measured: {words.version(receipt)} left no statistics of its rows."
+    if found is None:
+        return "Nothing to compare with yet: no version is in production."
+    changed = found["drifted"] + len(found["gone"]) + len(found["new"])
+    total = found["features"] + len(found["gone"]) + len(found["new"])
+    rows = f"{found['rows'][1]:,} train rows against {found['rows'][0]:,}"
+    if not changed:
+        return f"Yes: none of {numbers.count(total, 'feature')} has moved much ({rows})."
+    top = found["most"][0]
+    most = (
+        f", most of all {_name(top['name'])} ({numbers.plain(top['where'], 80)})"
+        if top["drifted"]
+        else ""
+    )
+    return f"No: {changed} of {numbers.count(total, 'feature')} moved{most} ({rows})."
 
 
 def cost(receipt: Json) -> str:

@@ -18,6 +18,7 @@ from stillhouse.receipt.two_classes import two_classes
 
 MATRIX = 12  # classes; more do not fit a page, and become a list
 COMMONEST = 15
+MOVED = 12
 POINTS = 80  # of a learning curve; more cannot be told apart on 500 px
 
 
@@ -56,6 +57,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "latency": found.latency,
         "trials": trials(found.studies),
         "checks": checks(found),
+        "drift": drift(found),
     }
 
 
@@ -289,3 +291,23 @@ def checks(found: Outcomes) -> list[Json]:
         "rows": [],
     }
     return [summary, *lines] if expectations else []
+
+
+def drift(found: Outcomes) -> Json | None:
+    """Return how today's train rows differ from the champion's, the 12 features that moved most;
+    None where it was not measured.
+    """
+    stored = found.verdict.get("drift")
+    if stored is None:
+        return None
+    kept = ("name", "psi", "p", "drifted", "where")
+    return {
+        "against": stored["against"],
+        "rows": list(stored["rows"]),
+        "features": len(stored["features"]),
+        "drifted": sum(bool(one["drifted"]) for one in stored["features"]),
+        "gone": list(stored["gone"]),
+        "new": list(stored["new"]),
+        "share": stored["share"],
+        "most": [{key: one[key] for key in kept} for one in stored["features"][:MOVED]],
+    }

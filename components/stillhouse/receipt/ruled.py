@@ -31,6 +31,7 @@ NAMES = {
     "receipt/gain_over_none": "Gain over none",
     "receipt/gain_over_hard": "Gain over hard",
     "edge/size_kb": "Size",
+    "drift/features": "Drifted features",
     "edge/int8_size_kb": "Size as int8",
     "edge/int8_agreement": "int8 agrees with fp32",
     "edge/parity_max_error": "ONNX against PyTorch",

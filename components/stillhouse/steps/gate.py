@@ -13,6 +13,7 @@ from stillhouse import config
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.dataset import known as has_target
+from stillhouse.data.measures import measures
 from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, nearest
@@ -20,7 +21,7 @@ from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.gating.collect import Outcomes, collect
 from stillhouse.gating.flips import NOTHING, flips
-from stillhouse.gating.metrics import CATALOGUE, find, known_metrics
+from stillhouse.gating.metrics import CATALOGUE, DRIFT, find, known_metrics
 from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
 from stillhouse.gating.two_classes import Point
@@ -31,12 +32,15 @@ from stillhouse.robustness.adversarial import transfers
 from stillhouse.robustness.case import make_cases
 from stillhouse.steps.robustness import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.validation.drift import Drift, drift
 from stillhouse.workspace import StepFiles
 
 READS = (
+    "prepare/train.safetensors",
     "prepare/val.safetensors",
     "prepare/test.safetensors",
     "prepare/schema.json",
+    "prepare/data.json",
     "teacher/outcomes.safetensors",
     "distill/outcomes.safetensors",
     "distill/student.safetensors",
@@ -53,6 +57,7 @@ CHAMPION, CHAMPION_MODEL = (
     ".stillhouse/champion/champion.json",
     ".stillhouse/champion/champion.onnx",
 )
+WATCHED: dict[str, Any] = {"metric": DRIFT, "at_most": 0, "gates": False}
 SHIPPED_SEED = 0  # of every arm: the student that ships, and the controls that it is compared with
 
 
@@ -61,7 +66,8 @@ class Settings:
     """The section `gate`.
 
     Attributes:
-        rules: See `gating.settings.parse`; at least one that gates.
+        rules: See `gating.settings.parse`; at least one that gates. Where none speaks of drift,
+            `{metric: drift/features, at_most: 0, gates: false}` is watched beside them.
         alpha: The stated error rate over all rules that gate.
     """
 
@@ -113,7 +119,7 @@ def run(job: Job) -> Metrics:
     """
     settings = job.settings(Settings, "gate")
     names = known(job.params)
-    rules = parse(settings.rules, names)
+    rules = parse(watched(settings.rules), names)
     test = prepared.load(job.files, "test")
     task = task_of(test.schema)
     for_task(rules, task)
@@ -124,7 +130,8 @@ def run(job: Job) -> Metrics:
             fix="A gate needs labelled test rows.",
         )
     champion = ask_champion(job.files, test)
-    found = replace(outcomes(job.files, test.targets, champion), task=task)
+    moved = drifted(job.files, champion)
+    found = replace(outcomes(job.files, test.targets, champion, moved), task=task)
     point = operating_point(job.files, prepared.load(job.files, "val"), champion)
     found = replace(found, point=point)
     evidence = collect(
@@ -139,6 +146,7 @@ def run(job: Job) -> Metrics:
         "champion": champion.entry,
         "flips": changed(found, test, champion),
         "metrics": names,
+        "drift": None if moved is None else moved.as_dict(),
     }
     if point is not None:
         about["operating_point"] = asdict(point)
@@ -249,6 +257,25 @@ def _dims(value: Any) -> list[int]:
     return [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
 
 
+def watched(specs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Return the rules with the one about drift, where none is written."""
+    told = any(isinstance(spec, Mapping) and spec.get("metric") == DRIFT for spec in specs)
+    return tuple(specs) if told or not specs else (*specs, WATCHED)
+
+
+def drifted(files: StepFiles, champion: Champion) -> Drift | None:
+    """Return how today's train rows differ from those that the champion learned from; None where
+    there is no champion, or where it left no statistics.
+    """
+    before = (champion.about or {}).get("statistics")
+    if before is None or "sketches" not in before:
+        return None
+    now = files.read_json("prepare/data.json")["statistics"]
+    train = prepared.load(files, "train")
+    targets = train.targets[has_target(train.targets)].numpy()
+    return drift(before, now, measures(train), targets=targets, against=str(champion.name))
+
+
 def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point | None:
     """Return where each model of two classes says yes: the student where `distill` chose it, the
     others by the same criterion, on val; None where there are not two classes.
@@ -276,7 +303,9 @@ def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point
     return Point(told["positive"], {**thresholds, "student": told["threshold"]})
 
 
-def outcomes(files: StepFiles, targets: Tensor, champion: Champion) -> Outcomes:
+def outcomes(
+    files: StepFiles, targets: Tensor, champion: Champion, moved: Drift | None = None
+) -> Outcomes:
     """Return what earlier steps left behind. The student is what its ONNX answers; the arms are
     those of seed 0.
     """
@@ -304,6 +333,8 @@ def outcomes(files: StepFiles, targets: Tensor, champion: Champion) -> Outcomes:
         f"edge/{name}_kb": edge[key] / 1000 if edge.get(key) else None
         for name, key in (("size", "onnx_bytes"), ("int8_size", "int8_bytes"))
     }
+    if moved is not None:
+        exact[DRIFT] = moved.share
     return Outcomes(
         targets=targets,
         logits=logits,

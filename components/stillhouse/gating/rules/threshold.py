@@ -56,6 +56,9 @@ class Threshold(Rule):
         return f"{self.metric} {'≥' if self.direction == '>=' else '≤'} {self.bound:g}"
 
     def ask(self, evidence: Evidence, level: float) -> Asked:  # noqa: ARG002
+        known = metrics.find(self.metric)
+        if known is not None and known.champion and evidence.champion is None:
+            return Asked(self.bound, self.direction, self.unit, applies=False)
         found = evidence.of(self.metric)
         if found is None:
             return Asked(
