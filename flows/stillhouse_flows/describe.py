@@ -22,8 +22,7 @@ def describe(path: Path, root: Path, hints: Hints) -> dict[str, Any]:
         UsageError: Something must be said that the data do not say.
         DataError: Its rows cannot be divided.
     """
-    guess = look.guess(path, root, hints)
-    dataset = read(guess, root)
+    guess, dataset = read(look.guess(path, root, hints), root)
     made = plan(dataset, guess, root)
     schema, labelled = dataset.schema, dataset.targets[known(dataset.targets)]
     return {

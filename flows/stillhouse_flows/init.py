@@ -125,8 +125,8 @@ def _looked_at(wish: Wish, own: str) -> tuple[Guess, Plan, str]:
     with TemporaryDirectory() as folder:
         write_atomic(Path(folder, MINE), own.encode())
         plugins.use([MINE], Path(folder))
-    guess = _stand_in(wish) if wish.data is None else look.guess(wish.data, wish.root, wish.hints)
-    dataset = read(guess, wish.root)
+    found = _stand_in(wish) if wish.data is None else look.guess(wish.data, wish.root, wish.hints)
+    guess, dataset = read(found, wish.root)
     student = OWN_NET if wish.torch else None
     return guess, plan(dataset, guess, wish.root, student), dataset.schema.kind
 

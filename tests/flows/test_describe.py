@@ -8,8 +8,6 @@ from stillhouse_flows import show_data
 from stillhouse_flows.describe import describe
 from stillhouse_flows.intake.hints import Hints
 
-pytestmark = pytest.mark.filterwarnings("ignore::stillhouse.data.notices.DataNotice")
-
 
 def test_a_table_is_described_column_by_column(tmp_path: Path):
     found = describe(files.hospital(tmp_path), tmp_path, Hints())
@@ -35,6 +33,17 @@ def test_equal_rows_and_rows_without_a_target_are_counted(tmp_path: Path):
     assert (found["unlabelled"], found["duplicates"]) == (20, 0)
     (tmp_path / "t.csv").write_text("a,b,label\n" + "\n".join([*lines, *lines[:30]]))
     assert describe(tmp_path / "t.csv", tmp_path, Hints())["duplicates"] == 30
+
+
+def test_windows_with_a_gap_are_told_among_the_notes(tmp_path: Path):
+    path = files.watch(tmp_path)
+    lines = path.read_text().splitlines()
+    lines[100] = lines[100].rpartition(",")[0] + ","
+    path.write_text("\n".join(lines))
+    assert any(
+        "windows have a missing value" in note
+        for note in describe(path, tmp_path, Hints())["notes"]
+    )
 
 
 @pytest.mark.parametrize("make", [files.hospital, files.watch, files.signs])

@@ -15,7 +15,6 @@ from stillhouse_flows.init import Begun, Wish, begin, name_of
 from stillhouse_flows.intake.hints import Hints
 
 ROOT = Path(__file__).parent.parent.parent
-pytestmark = pytest.mark.filterwarnings("ignore::stillhouse.data.notices.DataNotice")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 from stillhouse import config
 from stillhouse.architectures.build import build_classifier, parameters
 from stillhouse.data.dataset import Dataset, known
+from stillhouse.data.notices import DataNotice
 from stillhouse.data.splits import Split
 from stillhouse.errors import DataError
 from stillhouse.models.macs import macs
@@ -255,17 +256,23 @@ def _down(share: float) -> float:
     return max(math.floor(share * 100) / 100, 0.0)
 
 
-def read(guess: Guess, root: Path) -> Dataset:
-    """Return the rows that the guessed source reads, as the step `prepare` will.
+def read(guess: Guess, root: Path) -> tuple[Guess, Dataset]:
+    """Return the rows that the guessed source reads, as the step `prepare` will, and the guess with
+    what the source had to say of them.
 
     Raises:
         SourceError: The source refuses them.
     """
     source = config.plugin("sources", guess.source, where="prepare.source")
-    dataset: Dataset = source.read(root)
-    return replace(
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dataset: Dataset = source.read(root)
+    said = [str(told.message) for told in caught if isinstance(told.message, DataNotice)]
+    quantity = dataset.schema.quantity
+    rows = replace(
         dataset,
         inputs=dataset.inputs.float(),
-        targets=dataset.targets.float() if dataset.schema.quantity else dataset.targets.long(),
+        targets=dataset.targets.float() if quantity else dataset.targets.long(),
         rows=dataset.rows.long(),
     )
+    return replace(guess, notes=(*guess.notes, *said)), rows

@@ -1,4 +1,3 @@
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,8 @@ from stillhouse_flows.intake.plan import Plan, plan, read
 
 def planned(path: Path, hints: Hints | None = None) -> Plan:
     found = guess(path, path.parent, hints or Hints())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return plan(read(found, path.parent), found, path.parent)
+    told, dataset = read(found, path.parent)
+    return plan(dataset, told, path.parent)
 
 
 def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
