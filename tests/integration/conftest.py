@@ -15,8 +15,13 @@ from integration.house import LESS, WARNINGS, Done, House, project
 
 from stillhouse_flows import server
 
-# What looks at the first run comes before what spoils it.
+# What looks at the first run comes before what spoils it; files with projects of their own come
+# last.
 ORDER = ("test_house", "test_dvc", "test_changes", "test_killed", "test_bad_input", "test_wheel")
+
+
+def _place(item: pytest.Item) -> int:
+    return ORDER.index(item.path.stem) if item.path.stem in ORDER else len(ORDER)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,9 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.integration)
         item.add_marker(pytest.mark.filterwarnings(*WARNINGS))
     places = [at for at, item in enumerate(items) if item in mine]
-    for at, item in zip(
-        places, sorted(mine, key=lambda item: ORDER.index(item.path.stem)), strict=True
-    ):
+    for at, item in zip(places, sorted(mine, key=_place), strict=True):
         items[at] = item
 
 
