@@ -84,6 +84,13 @@ def test_a_view_has_its_card_and_its_test(name):
     assert (ROOT / "tests" / "data" / "views" / f"test_{name}.py").is_file()
 
 
+@pytest.mark.parametrize("point", ["teachers", "architectures"])
+def test_teachers_and_architectures_have_their_cards_and_tests(point):
+    for name in plugins.available(point):
+        assert (ROOT / "docs" / point / f"{name}.md").is_file(), name
+        assert (ROOT / "tests" / point / f"test_{name}.py").is_file(), name
+
+
 def test_no_file_is_longer_than_four_hundred_lines():
     long = [
         str(p.relative_to(ROOT))

@@ -4,10 +4,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from teachers.served import serving
 
 from stillhouse.data import prepared
 from stillhouse.environment import place
-from stillhouse.errors import Corrupt, UsageError
+from stillhouse.errors import Corrupt, OverBudget, UsageError
 from stillhouse.knowledge.store import reopen
 from stillhouse.pipeline.body import run_body
 from stillhouse.steps import knowledge, prepare, teacher
@@ -86,6 +87,27 @@ def test_the_student_learns_from_every_view_and_from_the_answer_to_it(tmp_path: 
     for arm in ("student", "none", "hard", "shuffled"):
         fitted = train(arm, section, seed=0, material=material)
         assert fitted.steps == 4 * 80 // 20  # the budget is that of the rows, not of the views
+
+
+def test_a_paid_teacher_is_asked_about_each_row_once_and_a_cap_stops_before_the_job(
+    tmp_path: Path,
+) -> None:
+    with serving() as server:
+        paid = {"name": "endpoint", "url": server.url, "allow": ["127.0.0.1"], "rate": 1000.0}
+        money = {"usd_per_row": 0.01, "cap_usd": 1.0}
+        params = {**PARAMS, "teacher": {**paid, **money, "gate": None}}
+        run(Workspace(tmp_path), prepare.step, params=params)
+        with pytest.raises(OverBudget, match=r"of the cap of \$1.00 are spent"):
+            run(Workspace(tmp_path), teacher.step, params=params)
+        assert server.asked == []
+        params["teacher"]["cap_usd"] = 20.0
+        files = run(Workspace(tmp_path), teacher.step, knowledge.step, params=params)
+        reopen(files, prepared.picked(files))
+        rows = [row for row in server.asked if server.asked.count(row) == 1]
+        again = len(server.asked) - len(set(server.asked))
+        assert len(set(server.asked)) == len(rows) + again
+        assert again == 4  # the probe asks four rows anew, to see whether the model changed
+        assert not list((tmp_path / "artifacts").rglob("spent.json"))
 
 
 def test_answers_of_a_teacher_that_was_trained_again_are_stale(tmp_path: Path) -> None:

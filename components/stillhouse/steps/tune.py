@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from stillhouse import config, environment, plugins
+from stillhouse.architectures.size import sentence, size_of
 from stillhouse.config import Count
 from stillhouse.data import prepared
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of, section_of
 from stillhouse.distillation.settings import check as check_distill
+from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.steps import arm as arms
@@ -102,6 +104,7 @@ def run(job: Job) -> Metrics:
     task, data = task_of(prepared.schema(job.files)), arms.key(job.files)
     settings = aimed(job.settings(Settings, "tune"), task)
     arms.require_access(job.params.get("distill") or {}, _material(job.root, data))
+    job.told(_size(job))
     with _workers(job, settings) as workers:
         studies, found = _studies(job, settings, data, workers)
     job.files.write_json("tune/trials.json", {"studies": studies})
@@ -111,6 +114,16 @@ def run(job: Job) -> Metrics:
         "tune/failed_trials": float(sum(t.values is None for t in found)),
         f"tune/best_{task.aim.replace('/', '_')}": best,
     }
+
+
+def _size(job: Job) -> str:
+    """How large the student will be, told before it is trained."""
+    schema = prepared.schema(job.files)
+    students = [read(each).student for each in corners(job.params.get("distill") or {}, "distill")]
+    about = job.files.read_json("teacher/teacher.json")
+    return sentence(
+        [size_of(spec, schema, "distill.student") for spec in students], about["parameters"]
+    )
 
 
 @dataclass(frozen=True)
