@@ -24,7 +24,7 @@ import pytest  # noqa: E402
 
 # Rooms whose tests share what is costly to build: with several workers each stays whole on one,
 # and the longest begins first.
-TOGETHER = ("integration", "steps", "receipt", "tuning", "release", "faults")
+TOGETHER = ("integration", "steps", "servers", "receipt", "tuning", "release", "faults")
 
 
 def _scope(nodeid: str) -> str:

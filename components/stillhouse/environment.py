@@ -35,6 +35,8 @@ class Place:
         prefect_url: Prefect's API; None means a server of our own.
         token: MLflow's bearer token, never printed.
         threads: torch's threads. One gives the same bits on every machine of a kind.
+        studies: URL of a PostgreSQL that keeps Optuna's studies for a team; None means journals in
+            the workspace.
     """
 
     root: Path
@@ -43,6 +45,7 @@ class Place:
     prefect_url: str | None
     token: SecretStr | None
     threads: int
+    studies: SecretStr | None = None
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -77,6 +80,7 @@ def _defaults(root: Path) -> dict[str, str]:
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MPLCONFIGDIR": str(hidden / "matplotlib"),
+        "PREFECT_CLIENT_MAX_RETRIES": "3",  # 2 + 4 + 8 s; five would take a minute a call
         "PREFECT_HOME": str(hidden / "prefect"),
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what failed is told once, by us
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
@@ -138,6 +142,7 @@ def place(root: Path) -> Place:
         prefect_url=os.environ.get("PREFECT_API_URL") or None,
         token=SecretStr(token) if token else None,
         threads=_threads(),
+        studies=secret("STILLHOUSE_STUDIES"),
     )
 
 

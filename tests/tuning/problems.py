@@ -52,7 +52,10 @@ class Ledger:
         seen = len(
             [p for p in self.folder.glob("*") if p.read_text().split()[0] == repr(params["x"])]
         )
-        (self.folder / f"{time.monotonic_ns()}").write_text(f"{params['x']!r} {os.getpid()}")
+        name = f"{time.monotonic_ns()}"
+        part = self.folder.parent / f"{name}.part"  # others read the folder meanwhile
+        part.write_text(f"{params['x']!r} {os.getpid()}")
+        part.rename(self.folder / name)
         if params["x"] > self.mortal_above and seen < self.deaths:
             os.kill(os.getpid(), signal.SIGSTOP if self.stuck else signal.SIGKILL)
         return bowl(params)

@@ -224,6 +224,7 @@ def _study(
         problem,
         job.files.scratch / arm / plan.key[:16],
         workers=workers,
+        studies=job.place.studies,
         told=told,
         clock=job.clock,
     )

@@ -8,18 +8,21 @@ that a killed one runs again with the same ones: once. If its process dies a sec
 fails and the study goes on.
 """
 
+import contextlib
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.errors import Busy, TrainingFailed
 from stillhouse.failpoints import failpoint
-from stillhouse.tuning import journal
+from stillhouse.tuning import database, journal
 from stillhouse.tuning.objectives import Trial, choose, directions
 from stillhouse.tuning.workers import Done, Here, Problem, Workers
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
+
+    from stillhouse.tuning.database import SharedStudy
 
 Told = Callable[[Trial, float], None]
 
@@ -92,6 +97,7 @@ def search(
     folder: Path,
     *,
     workers: Workers | None = None,
+    studies: SecretStr | None = None,
     told: Told = untold,
     clock: Clock = SYSTEM,
 ) -> Found:
@@ -103,6 +109,7 @@ def search(
         folder: Holds the journal; survives a kill.
         workers: Who runs the trials; None means this process. It changes no number: how many are
             asked together is the plan's.
+        studies: A PostgreSQL that keeps the study instead of the folder; it changes no number.
         told: Called for every finished trial, those of an earlier run included, with the seconds of
             its round (0 for an earlier run's).
         clock: For those seconds and for workers that fall silent.
@@ -111,14 +118,10 @@ def search(
         TrainingFailed: Every trial failed; the message is the last one's, with its rows.
         Busy: Another process works on this study.
         SettingsError: An objective is not a metric of a trial.
+        ServerUnreachable: The database of `studies` stayed away.
     """
-    with journal.held(folder):
-        run = _Run(
-            plan,
-            journal.open_study(folder, f"{plan.name}-{plan.key[:16]}", directions(plan.objectives)),
-            told,
-            clock,
-        )
+    with _opened(plan, folder, studies, clock) as study:
+        run = _Run(plan, study, told, clock)
         run.all_rounds(problem, workers or Here())
         trials = run.trials()
     best = choose(trials, plan.objectives)
@@ -131,10 +134,23 @@ def search(
     return Found(trials, best)
 
 
+@contextlib.contextmanager
+def _opened(
+    plan: Plan, folder: Path, studies: SecretStr | None, clock: Clock
+) -> "Iterator[Study | SharedStudy]":
+    name, ways = f"{plan.name}-{plan.key[:16]}", directions(plan.objectives)
+    with journal.held(folder):
+        if studies is None:
+            yield journal.open_study(folder, name, ways)
+            return
+        with database.opened(studies, f"{plan.name}-{plan.key}", ways, clock) as study:
+            yield study
+
+
 class _Run:
     """One process's turn at a study."""
 
-    def __init__(self, plan: Plan, study: "Study", told: Told, clock: Clock) -> None:
+    def __init__(self, plan: Plan, study: "Study | SharedStudy", told: Told, clock: Clock) -> None:
         self.plan, self.study, self.told, self.clock = plan, study, told, clock
         self.owner = str(journal.Owner.of(os.getpid()))
         self.sampled = _copy(study)
@@ -266,7 +282,7 @@ class _Run:
         return Trial(number, self._frozen(number).params, outcome["values"], outcome["message"])
 
 
-def _copy(study: "Study") -> "Study":
+def _copy(study: "Study | SharedStudy") -> "Study":
     """A study in memory with the same trials: values are drawn there, and written to the journal
     only when a trial has all of them.
     """
