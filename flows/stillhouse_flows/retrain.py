@@ -1,5 +1,6 @@
 """The flow `retrain`: from data to a promoted student, a task a step."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from stillhouse.pipeline.budget import CutShort
 from stillhouse.tracking.redact import redact_set
 from stillhouse.workspace import Workspace
 from stillhouse_flows import approval, scheduled
+from stillhouse_flows.lost import through
 from stillhouse_flows.task import bring_up_to_date, promote, register
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def _walk(project: "Project", each: "Callable[[Result], None]") -> "Published":
     except CutShort as cut:
         raise _gated(project, each, cut) from None
     published = _publish(project)
+    _ended.append(published)
     _artifacts(project, results)
     return published
 
@@ -127,6 +130,7 @@ def _artifacts(project: "Project", results: "list[Result]") -> None:
 # A run started by the command line hands its open project over; one that a worker started opens it
 # from the flow's parameters.
 _handed: "list[tuple[Project, Callable[[Result], None]]]" = []
+_ended: "list[Published]" = []  # what the body came to, before Prefect is told
 
 
 def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Published":
@@ -140,6 +144,8 @@ def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Publis
     try:
         # Prefect keeps a run's parameters in clear, and this run has its project already.
         told = [redact_set(text) for text in project.sets]
-        return retrain(str(project.workspace.root), project.model, told)
+        run = partial(retrain, str(project.workspace.root), project.model, told)
+        return through(run, _ended, project.told)
     finally:
         _handed.pop()
+        _ended.clear()

@@ -2,6 +2,7 @@
 says whether it may pass.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,6 +81,7 @@ def call(ask: Callable[[], T], place: Place) -> T:
         StillhouseError: It answered no.
     """
     import requests
+    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -89,6 +91,8 @@ def call(ask: Callable[[], T], place: Place) -> T:
     except MlflowException as error:
         raise _said(error, where) from None
     except (requests.RequestException, SQLAlchemyError, ConnectionError, TimeoutError) as error:
+        raise _silent(error, where) from None
+    except (json.JSONDecodeError, ParseError) as error:  # half an answer
         raise _silent(error, where) from None
 
 

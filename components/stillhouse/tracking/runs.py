@@ -113,10 +113,8 @@ def find_or_create(
             place,
         )
         failpoint("tracking.after_run")
-        run = min(ours(), key=lambda r: (r.info.start_time, r.info.run_id))
-        return str(run.info.run_id), False
-    run = min(found, key=lambda r: (r.info.start_time, r.info.run_id))
-    run_id = str(run.info.run_id)
+        return _oldest(mlflow, place, ours()), False
+    run_id = _oldest(mlflow, place, found)
     from mlflow.entities import RunTag
 
     call(
@@ -127,3 +125,14 @@ def find_or_create(
     )
     call(lambda: mlflow.update_run(run_id, status="RUNNING"), place)
     return run_id, True
+
+
+def _oldest(mlflow: "MlflowClient", place: Place, found: list[Any]) -> str:
+    """Return the run that counts, and delete its doubles: one call made them all, so that they
+    began at one moment.
+    """
+    first, *others = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+    for other in others:
+        if other.info.start_time == first.info.start_time and other.info.status == "RUNNING":
+            call(partial(mlflow.delete_run, other.info.run_id), place)
+    return str(first.info.run_id)

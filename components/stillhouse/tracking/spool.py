@@ -52,6 +52,12 @@ class Spool:
         else:
             self.workspace.remove(self.name)
 
+    def set_aside(self) -> None:
+        """Keep the records where nobody tells them: MLflow does not know the run any more."""
+        path = self.workspace.root / self.name
+        self.workspace.write_bytes(f"{FOLDER}/untold/{path.name}", path.read_bytes())
+        self.workspace.remove(self.name)
+
 
 def waiting(workspace: Workspace) -> list[Spool]:
     """Return the spools that hold something."""

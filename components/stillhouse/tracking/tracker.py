@@ -15,10 +15,11 @@ from stillhouse.environment import Place
 from stillhouse.errors import ServerUnreachable
 from stillhouse.failpoints import failpoint
 from stillhouse.tracking import owner
-from stillhouse.tracking.client import call, client
+from stillhouse.tracking.client import Missing, call, client
 from stillhouse.tracking.redact import redact, redact_setting
 from stillhouse.tracking.runs import RUN_KEY, bury, experiment_of, find_or_create, millis, search
 from stillhouse.tracking.spool import Spool, waiting
+from stillhouse.tracking.storable import storable, storable_name
 from stillhouse.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 CHILD = "stillhouse.child"
 PARENT, NAME = "mlflow.parentRunId", "mlflow.runName"
-LONGEST_VALUE = 500  # characters of a setting or tag
 _BATCH = 100  # MLflow takes at most 100 params or tags in one call
 
 
@@ -60,7 +60,7 @@ def flatten(settings: object, path: str = "") -> dict[str, str]:
             for key, inner in settings.items()
             for k, v in flatten(inner, f"{path}.{key}" if path else str(key)).items()
         }
-    return {path: redact_setting(path, settings)[:LONGEST_VALUE]}
+    return {storable_name(path): storable(redact_setting(path, settings))}
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Tracker:
             mlflow,
             place,
             experiment,
-            {**{k: redact(v)[:LONGEST_VALUE] for k, v in (tags or {}).items()}, **mine},
+            {**_tags(tags or {}), **mine},
             name,
             clock.now(),
         )
@@ -167,9 +167,7 @@ class Tracker:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Tell tags, secrets hidden."""
-        self._tell(
-            {"kind": "tags", "tags": {k: redact(v)[:LONGEST_VALUE] for k, v in tags.items()}}
-        )
+        self._tell({"kind": "tags", "tags": _tags(tags)})
 
     def log_children(self, children: Iterable[Child]) -> None:
         """Tell trials or arms, each as a child run; one that was told before is left as it is."""
@@ -209,13 +207,19 @@ class Tracker:
             ServerUnreachable: MLflow is still away; nothing is lost.
         """
         for spool in waiting(self.workspace):
-            records = spool.records()
-            while records:
-                self._apply(spool.run_id, records[0])
-                failpoint("tracking.between_replays")
-                records = records[1:]
-                spool.keep(records)
+            try:
+                self._replay(spool)
+            except Missing:  # the run was deleted, or MLflow's database is an older back-up
+                spool.set_aside()
         self.lost = False
+
+    def _replay(self, spool: Spool) -> None:
+        records = spool.records()
+        while records:
+            self._apply(spool.run_id, records[0])
+            failpoint("tracking.between_replays")
+            records = records[1:]
+            spool.keep(records)
 
     def _tell(self, record: dict[str, Any]) -> None:
         if not self.lost:
@@ -224,6 +228,7 @@ class Tracker:
                 return
             except ServerUnreachable:
                 self.lost = True
+                self._children = None  # what was begun may be there: look before it is told anew
         Spool(self.workspace, self.run_id).put(record)
 
     def _apply(self, run_id: str, record: dict[str, Any]) -> None:
@@ -232,6 +237,7 @@ class Tracker:
         if kind == "child":
             self._child(run_id, record)
         elif kind == "end":
+            self._sweep(run_id)
             failpoint("tracking.before_end")
             call(
                 lambda: self._mlflow.set_terminated(run_id, record["status"], record["at"]),
@@ -255,7 +261,7 @@ class Tracker:
         known = self._known_children(parent)
         if record["name"] in known:
             return
-        tags = {PARENT: parent, NAME: record["name"], **record["tags"]}
+        tags = {PARENT: parent, NAME: record["name"], **owner.tags(), **record["tags"]}
         failpoint("tracking.before_child")
         made = call(
             lambda: self._mlflow.create_run(self.experiment, record["at"], tags, record["name"]),
@@ -278,12 +284,27 @@ class Tracker:
     def _known_children(self, parent: str) -> set[str]:
         if parent == self.run_id and self._children is not None:
             return self._children
-        found = search(self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'")
-        for run in (r for r in found if CHILD not in r.data.tags):
-            call(partial(self._mlflow.delete_run, run.info.run_id), self.place)
-        names = {run.data.tags[CHILD] for run in found if CHILD in run.data.tags}
+        names = self._sweep(parent)
         if parent == self.run_id:
             self._children = names
+        return names
+
+    def _sweep(self, parent: str) -> set[str]:
+        """Return the names of the children that were told whole.
+
+        Delete those that were cut short, or that MLflow's client made twice because an answer was
+        lost; those of another process that still lives are left to it.
+        """
+        mine, names = owner.tags(), set()
+        for run in search(
+            self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'"
+        ):
+            tags = run.data.tags
+            ours = tags.items() >= mine.items() or owner.PID not in tags or owner.is_dead(tags)
+            if CHILD in tags:
+                names.add(tags[CHILD])
+            elif ours:
+                call(partial(self._mlflow.delete_run, run.info.run_id), self.place)
         return names
 
     def _batch(
@@ -297,7 +318,7 @@ class Tracker:
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        values = [Metric(k, v, at, 0) for k, v in (metrics or {}).items()]
+        values = [Metric(storable_name(k), v, at, 0) for k, v in (metrics or {}).items()]
         pairs = [Param(k, v) for k, v in (params or {}).items()]
         marks = [RunTag(k, v) for k, v in (tags or {}).items()]
         while values or pairs or marks:
@@ -313,11 +334,17 @@ class Tracker:
             )
 
 
+def _tags(tags: Mapping[str, str]) -> dict[str, str]:
+    return {storable_name(k): storable(redact(v)) for k, v in tags.items()}
+
+
 def _plain(child: Child) -> dict[str, Any]:
     return {
         "name": child.name,
         "metrics": {k: float(v) for k, v in child.metrics.items()},
-        "params": {k: redact_setting(k, v)[:LONGEST_VALUE] for k, v in child.params.items()},
-        "tags": {k: redact(v)[:LONGEST_VALUE] for k, v in child.tags.items()},
+        "params": {
+            storable_name(k): storable(redact_setting(k, v)) for k, v in child.params.items()
+        },
+        "tags": _tags(child.tags),
         "status": child.status,
     }
