@@ -146,6 +146,58 @@ def rollback(
 
 
 @app.command()
+def adopt(
+    version: Annotated[int, typer.Argument(help="The version that is in production now.")],
+    json_only: Json = False,
+) -> None:
+    """Take in the champion of a registry that is older than its ledger, through a check.
+
+    It has to be ONNX in one file and answer this project's rows. No gate judges it; the next
+    student has to beat it. A version of ours goes through the gate if there is a champion.
+    """
+
+    def body() -> int:
+        from stillhouse_flows import show
+
+        with held(f"stillhouse adopt {version}") as project:
+            from stillhouse.pipeline import adopt as acts
+
+            published = acts.adopt(project, version)
+        show.published(published, json_only=json_only)
+        return published.exit_code
+
+    work(json_only, body)
+
+
+ledger = typer.Typer(help="The promotion ledger: what only an operator can settle.")
+app.add_typer(ledger, name="ledger", no_args_is_help=True)
+
+
+@ledger.command("accept-restore")
+def accept_restore(
+    reason: Annotated[str, typer.Option("--reason", help="Why this ledger has to do; it is kept.")],
+    json_only: Json = False,
+) -> None:
+    """Believe the ledger as it is, after an old back-up was restored or entries were deleted."""
+
+    def body() -> None:
+        from stillhouse_flows import show
+
+        with held("stillhouse ledger accept-restore") as project:
+            from stillhouse.pipeline import publish
+            from stillhouse.release.memory import accept_restore as accept
+
+            accept(project.registry, reason, project.workspace.clock)
+            found = publish.status(project)
+        if json_only:
+            emit(found)
+        else:
+            show.status(found)
+
+    work(json_only, body)
+
+
+@app.command()
 def predict(
     file: Annotated[
         Path,

@@ -106,6 +106,23 @@ def _mlflow(place: Place) -> tuple[bool, str, str]:
     return True, "answers", ""
 
 
+def _ledger(place: Place) -> tuple[bool, str, str]:
+    from stillhouse.pipeline import Project
+
+    try:
+        project = Project.open(place.root)
+        from stillhouse.release.status import problems
+
+        found = problems(project.registry)
+    except StillhouseError as error:
+        return False, error.what, error.fix or "See the lines above."
+    return (
+        not found,
+        " ".join(found) or f"{project.model}: whole, and continues what was seen from here",
+        "Restore MLflow's newest back-up, or settle it as the sentence says.",
+    )
+
+
 def _prefect(place: Place) -> tuple[bool, str, str]:
     if not place.prefect_url:
         return True, "a server of this workspace is started when it is needed", ""
@@ -124,6 +141,7 @@ CHECKS: dict[str, Callable[[Place], tuple[bool, str, str]]] = {
     "settings": _settings,
     "dvc": _dvc,
     "mlflow": _mlflow,
+    "ledger": _ledger,
     "prefect": _prefect,
 }
 

@@ -195,6 +195,8 @@ def status(found: Mapping[str, Any]) -> None:
         else "differ from the ledger; the next run mends them",
     )
     table.add_row("stale", ", ".join(found["stale"]) or "nothing")
+    for sentence in found["problems"]:
+        table.add_row("[bold red]problem[/bold red]", escape(plain(sentence)))
     console.print(table)
 
 

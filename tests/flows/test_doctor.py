@@ -31,6 +31,7 @@ def test_a_clean_project_is_well(house: House):
         "settings",
         "dvc",
         "mlflow",
+        "ledger",
         "prefect",
     }
     assert [check for check in checks.values() if not check["ok"] or check["fix"]] == []

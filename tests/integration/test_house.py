@@ -146,6 +146,7 @@ def test_status_tells_the_champion_and_that_nothing_is_stale(house: House):
         "previous": None,
         "ledger": ledger,
         "aliases_agree": True,
+        "problems": [],
         "stale": [],
     }
 

@@ -24,6 +24,7 @@ def test_a_first_student_is_promoted_and_the_status_tells_it(
         "previous": None,
         "ledger": {"head": 0, "entries": 0, "effective": 0},
         "aliases_agree": True,
+        "problems": [],
     }
     assert status(registry) == empty
     assert house.release(root, model, house.student(1)) == Promotion(1, 1, True)
@@ -213,7 +214,7 @@ def test_after_an_entry_was_deleted_nothing_is_promoted_and_the_reason_is_told(
     for head, seed in enumerate((1, 2, 3)):
         house.release(root, model, house.student(seed), head)
     registry.mlflow.delete_model_version(f"{model}--ledger", "2")
-    assert "entry 2 was deleted" in problems(registry)
+    assert "entry 2 was deleted." in problems(registry)
     with pytest.raises(Corrupt, match="deleted: 2"):
         house.release(root, model, house.student(4), 3)
     with pytest.raises(Corrupt, match="deleted: 2"):
@@ -244,6 +245,8 @@ def test_the_entry_holds_when_its_target_version_was_deleted(
     assert registry.state().champion == 1
     assert status(registry)["champion"]["sha256"] == house.student(1).fingerprint
     assert status(registry)["aliases_agree"] is False
+    assert reconcile(registry) is False
+    assert "no alias can name it" in problems(registry)[0]
 
 
 def test_a_version_that_is_not_there_or_not_ours_is_refused(

@@ -202,16 +202,16 @@ class Project:
         """DVC's view of this run; locked on first use."""
         return self._stages or self.lock()
 
-    def stale(self) -> list[str]:
+    def stale(self, *, believed: bool = True) -> list[str]:
         """Return the steps whose results do not belong to the settings, code and inputs as they are
-        now.
+        now; while the ledger is not `believed`, those that read the champion are among them.
         """
         from stillhouse.pipeline import champion
 
         if not (self.workspace.root / "dvc.lock").is_file():
             return list(self.steps)
         upstream = self.stages.stale(name for name in self.steps if name not in champion.READERS)
-        if upstream:
+        if upstream or not believed:
             return [*upstream, *champion.READERS]
         champion.refresh(self)
         return self.stages.stale(champion.READERS)

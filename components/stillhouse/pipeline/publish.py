@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from stillhouse.errors import StaleHead, StillhouseError
+from stillhouse.errors import Corrupt, Refused, StaleHead, StillhouseError
 from stillhouse.pipeline import champion
 from stillhouse.pipeline.settings import Release
 
@@ -59,6 +59,7 @@ def settled(project: "Project") -> Published | None:
     from stillhouse.release.aliases import reconcile
     from stillhouse.release.fetch import fingerprint_of
     from stillhouse.release.manifest import student_fingerprint
+    from stillhouse.release.memory import read
     from stillhouse.release.register import find
 
     verdict, model = project.verdict, project.model
@@ -72,8 +73,8 @@ def settled(project: "Project") -> Published | None:
             f"The gate said {verdict}: the student is not registered, and the champion stays.",
         )
     registry = project.registry
+    state, mine = read(registry), student_fingerprint(project.workspace)
     reconcile(registry, project.workspace.clock)
-    state, mine = registry.state(), student_fingerprint(project.workspace)
     if state.last is not None and fingerprint_of(registry, state.last) == mine:
         return Published(
             "unchanged",
@@ -178,11 +179,12 @@ def promote_version(project: "Project", version: int) -> Published:
     from stillhouse.release.aliases import reconcile
     from stillhouse.release.fetch import fingerprint_of
     from stillhouse.release.manifest import student_fingerprint
+    from stillhouse.release.memory import read
     from stillhouse.release.promote import target
 
     registry = project.registry
+    found, state = target(registry, version), read(registry)
     reconcile(registry, project.workspace.clock)
-    found, state = target(registry, version), registry.state()
     if state.champion == version:
         return Published(
             "unchanged", project.model, version, None, f"Version {version} is the champion already."
@@ -232,7 +234,9 @@ def rollback(project: "Project", head: int) -> dict[str, Any]:
         Refused: There is no earlier champion.
     """
     from stillhouse.release import promote as acts
+    from stillhouse.release.memory import known
 
+    known(project.registry)
     acts.rollback(
         project.registry,
         head,
@@ -243,10 +247,17 @@ def rollback(project: "Project", head: int) -> dict[str, Any]:
 
 
 def status(project: "Project") -> dict[str, Any]:
-    """Return what `stillhouse status --json` prints; the aliases are mended first."""
+    """Return what `stillhouse status --json` prints; the aliases are mended first, unless the
+    ledger cannot be believed: then nothing is written, and what needs the champion is stale.
+    """
     from stillhouse.release.aliases import reconcile
+    from stillhouse.release.memory import read
     from stillhouse.release.status import status as told
 
+    try:
+        read(project.registry)
+    except (Corrupt, Refused):
+        return {**told(project.registry), "stale": project.stale(believed=False)}
     reconcile(project.registry, project.workspace.clock)
     return {**told(project.registry), "stale": project.stale()}
 
@@ -259,8 +270,10 @@ def tracked(project: "Project") -> Iterator[None]:
     Raises:
         ServerUnreachable: MLflow does not answer at the start.
     """
+    from stillhouse.release.memory import read
     from stillhouse.tracking import Tracker
 
+    read(project.registry)  # before hours of work, not after them
     if not project.code:
         project.lock()  # the key is the same whether or not an earlier try got as far as a dvc.lock
     key = hashlib.sha256(

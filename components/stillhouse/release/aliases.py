@@ -5,12 +5,13 @@ users, made again whenever it differs.
 from collections.abc import Mapping
 
 from stillhouse.clock import SYSTEM, Clock
-from stillhouse.errors import ServerUnreachable, StillhouseError
+from stillhouse.errors import ServerUnreachable
 from stillhouse.release.ledger import State
 from stillhouse.release.registry import Registry
+from stillhouse.tracking.client import Missing
 
-TRIES = 8
-PAUSE = 0.2  # seconds, doubled each time
+PATIENCE = 20.0  # seconds
+PAUSE, LONGEST = 0.2, 3.0  # seconds between two tries, doubled each time
 
 
 def wanted(state: State, aliases: Mapping[str, int]) -> dict[str, int | None]:
@@ -42,37 +43,38 @@ def materialise(registry: Registry, clock: Clock = SYSTEM) -> bool:
     """Make the aliases say what the ledger says, until they do and it has not moved meanwhile;
     return whether any was changed.
 
+    An empty ledger says nothing: aliases from before it are left as they are.
+
     Raises:
         ServerUnreachable: MLflow stayed away, or others kept changing them.
     """
-    changed, pause = False, PAUSE
-    for attempt in range(TRIES):
+    changed, pause, until = False, PAUSE, clock.seconds() + PATIENCE
+    state, aliases = registry.state(), registry.aliases()
+    while state.champion is not None and not agree(state, aliases):
+        problem = ServerUnreachable(
+            "the aliases keep changing.",
+            where=registry.model,
+            fix="Run `stillhouse status` again in a minute.",
+        )
         try:
-            state, aliases = registry.state(), registry.aliases()
-            if agree(state, aliases):
-                return changed
             for alias, version in wanted(state, aliases).items():
                 if aliases.get(alias) != version:
                     registry.set_alias(alias, version)
                     changed = True
-            again, seen = registry.state(), registry.aliases()
-            if again.head == state.head and agree(again, seen):
-                return changed
-        except ServerUnreachable:
-            if attempt == TRIES - 1:
-                raise
-        except StillhouseError as error:
-            # PostgreSQL answers 400 when several set an alias for the first time at once; MLflow's
-            # client does not repeat that.
-            if attempt == TRIES - 1 or "BAD_REQUEST" not in str(error):
-                raise
+        except Missing:  # the version was deleted: no alias can name it; the ledger's entry holds
+            return changed
+        except ServerUnreachable as error:
+            # Also PostgreSQL's 400 when several set an alias for the first time at once, which
+            # MLflow's client does not repeat.
+            problem = error
+        before, (state, aliases) = state.head, (registry.state(), registry.aliases())
+        if state.head == before and agree(state, aliases):
+            return changed
+        if clock.seconds() > until:
+            raise problem
         clock.sleep(pause)
-        pause *= 2
-    raise ServerUnreachable(
-        "the aliases keep changing.",
-        where=registry.model,
-        fix="Run `stillhouse status` again in a minute.",
-    )
+        pause = min(2 * pause, LONGEST)
+    return changed
 
 
 def reconcile(registry: Registry, clock: Clock = SYSTEM) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 from stillhouse.data.schema import Schema
 from stillhouse.errors import Corrupt, Refused
 from stillhouse.release import artifact
-from stillhouse.release.fetch import CACHE, Fetch, fingerprint_of
+from stillhouse.release.fetch import Fetch, fingerprint_of
 from stillhouse.release.ledger import NOTHING, Effective, State
+from stillhouse.release.memory import read
 from stillhouse.release.registry import Registry
-from stillhouse.workspace import Workspace, dump_json, sha256_bytes
+from stillhouse.workspace import Workspace, dump_json
 
 NONE = b"null\n"
 STATISTICS = "statistics.json"
@@ -110,29 +111,6 @@ def stored_file(registry: Registry, version: int, name: str) -> bytes:
     """
     found = registry.version(version)
     return _fetch(registry).file(registry.storage(version).rstrip("/"), found.manifest, name)
-
-
-def read(registry: Registry) -> State:
-    """Return the ledger's state, and remember its head: a ledger that goes back was cut or restored
-    from a backup, and is not believed.
-
-    Raises:
-        Corrupt: The head is lower than one that was seen from here.
-    """
-    state, workspace = registry.state(), Workspace(registry.place.root)
-    whose = sha256_bytes(f"{registry.place.tracking_uri} {registry.model}".encode())[:16]
-    mark = f"{CACHE}/head-{whose}.json"
-    seen = int(workspace.read_json(mark)["head"]) if (workspace.root / mark).is_file() else 0
-    if state.head < seen:
-        raise Corrupt(
-            f"the ledger's head is {state.head}, and was {seen} before: entries were "
-            "deleted, changed, or an old backup was restored.",
-            where=registry.model,
-            fix=f"Restore MLflow's database; if it was reset on purpose, delete {mark}.",
-        )
-    if state.head > seen:
-        workspace.write_json(mark, {"head": state.head})
-    return state
 
 
 def _tell(registry: Registry, last: Effective) -> bytes:

@@ -7,6 +7,7 @@ from stillhouse.errors import Refused
 from stillhouse.release.check import replay
 from stillhouse.release.fetch import Fetch, fingerprint_of
 from stillhouse.release.ledger import refuse_holes
+from stillhouse.release.memory import recall
 from stillhouse.release.registry import Registry
 from stillhouse.workspace import Workspace
 
@@ -55,7 +56,7 @@ def drill(registry: Registry, workspace: Workspace, clock: Clock = SYSTEM) -> Dr
     """
     began = clock.seconds()
     state = registry.state()
-    refuse_holes(state)
+    refuse_holes(state, recall(registry).holes)
     if state.champion is None or state.previous is None:
         raise Refused(
             "there is no earlier champion to go back to.",

@@ -249,18 +249,23 @@ def _take(state: State, new: Effective) -> State:
     )
 
 
-def refuse_holes(state: State) -> None:
+def refuse_holes(state: State, accepted: tuple[int, ...] = ()) -> None:
     """Refuse to act on a ledger that entries were deleted from.
 
+    Args:
+        state: What the ledger says.
+        accepted: Missing numbers that an operator settled.
+
     Raises:
-        Corrupt: A number is missing.
+        Corrupt: Another number is missing.
     """
-    if state.holes:
-        numbers = ", ".join(map(str, state.holes[:5]))
+    holes = [number for number in state.holes if number not in accepted]
+    if holes:
         raise Corrupt(
-            f"ledger entries were deleted: {numbers}.",
+            f"ledger entries were deleted: {', '.join(map(str, holes[:5]))}.",
             where=state.model + SUFFIX,
-            fix="Restore MLflow's database; nothing is promoted until then.",
+            fix="Nothing is promoted until then: restore MLflow's database; if that cannot be, "
+            "`stillhouse ledger accept-restore --reason '…'`.",
         )
 
 

@@ -12,6 +12,7 @@ from stillhouse.release import ledger
 from stillhouse.release.aliases import materialise
 from stillhouse.release.fetch import fingerprint_of
 from stillhouse.release.ledger import Append, Done, Entry, Intent, Kind, ReadAgain, Stale
+from stillhouse.release.memory import recall
 from stillhouse.release.registry import BY, EVIDENCE, MANIFEST, OVER, Registry, Version
 from stillhouse.tracking.client import Missing
 
@@ -155,7 +156,7 @@ def _commit(
         try:
             entries = registry.entries()
             state, intent = ledger.fold(entries, registry.model), intend(entries)
-            ledger.refuse_holes(state)
+            ledger.refuse_holes(state, recall(registry).holes)
             move = ReadAgain() if intent is None else ledger.decide(state, intent)
             if isinstance(move, Done) and intent is not None:
                 materialise(registry, clock)

@@ -2,6 +2,7 @@
 entries, aliases, bytes.
 """
 
+import contextlib
 import re
 import tempfile
 from collections.abc import Callable, Mapping
@@ -9,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stillhouse.clock import SYSTEM
 from stillhouse.environment import HIDDEN, Place
 from stillhouse.errors import ServerUnreachable, SettingsError
 from stillhouse.failpoints import failpoint
 from stillhouse.release import ledger
 from stillhouse.release.ledger import Entry
 from stillhouse.tracking.client import Exists, Missing, call, client
+from stillhouse.tracking.storable import storable, storable_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,6 +37,7 @@ MODEL_ID, DUPLICATE, BLESSED = (
     "stillhouse.blessed",
 )
 PAGE = 200  # versions in one answer
+READING = 8.0  # seconds in which a question that changes nothing is asked again
 ALIASES = ("champion", "challenger", "previous")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -114,6 +118,20 @@ class Registry:
         """Return what MLflow answers. Errors as `tracking.client.call`."""
         return call(question, self.place)
 
+    def read(self, question: Callable[[], T]) -> T:
+        """Return what MLflow answers to a question that changes nothing: it is asked again for some
+        seconds, while a server restarts. Errors as `tracking.client.call`.
+        """
+        until, pause = SYSTEM.seconds() + READING, 0.2
+        while True:
+            try:
+                return self.ask(question)
+            except ServerUnreachable:
+                if SYSTEM.seconds() + pause > until:
+                    raise
+            SYSTEM.sleep(pause)
+            pause *= 2
+
     # --- versions --------------------------------------------------------------------------------
 
     def versions(self, fingerprint: str | None = None) -> list[Version]:
@@ -129,7 +147,7 @@ class Registry:
         Raises:
             Missing: There is none of that number.
         """
-        return _version(self.ask(lambda: self._mlflow.get_model_version(self.model, str(number))))
+        return _version(self.read(lambda: self._mlflow.get_model_version(self.model, str(number))))
 
     def create_version(self, source: str, run_id: str, tags: Mapping[str, str]) -> None:
         """Create a version with its tags in one call.
@@ -155,7 +173,7 @@ class Registry:
     def storage(self, number: int) -> str:
         """Return the URI of a version's files."""
         return str(
-            self.ask(lambda: self._mlflow.get_model_version_download_uri(self.model, str(number)))
+            self.read(lambda: self._mlflow.get_model_version_download_uri(self.model, str(number)))
         )
 
     # --- ledger ----------------------------------------------------------------------------------
@@ -191,17 +209,28 @@ class Registry:
         failpoint("release.before_append")
         self.ask(
             lambda: self._mlflow.create_model_version(
-                name, move.source, tags=dict(tags), run_link=move.run_link, await_creation_for=0
+                name,
+                move.source,
+                tags={storable_name(key): storable(value) for key, value in tags.items()},
+                run_link=move.run_link,
+                await_creation_for=0,
             )
         )
         failpoint("release.after_append")
+
+    def tag_ledger(self, name: str, value: str) -> None:
+        """Put a tag on the ledger as a whole, for people; there has to be one."""
+        self._create_model(self.model + ledger.SUFFIX)
+        self.ask(
+            lambda: self._mlflow.set_registered_model_tag(self.model + ledger.SUFFIX, name, value)
+        )
 
     def entry_storage(self, number: int) -> str:
         """Return the URI of the files of an entry's target; it holds even when the target version
         was deleted.
         """
         return str(
-            self.ask(
+            self.read(
                 lambda: self._mlflow.get_model_version_download_uri(
                     self.model + ledger.SUFFIX, str(number)
                 )
@@ -213,7 +242,7 @@ class Registry:
     def aliases(self) -> dict[str, int]:
         """Return alias → version. SQL stores answer with numbers, servers with text."""
         try:
-            found = self.ask(lambda: self._mlflow.get_registered_model(self.model))
+            found = self.read(lambda: self._mlflow.get_registered_model(self.model))
         except Missing:
             return {}
         return {
@@ -224,7 +253,8 @@ class Registry:
         """Point an alias at a version, or take it away; `champion` is never taken away."""
         failpoint("release.before_alias")
         if version is None:
-            self.ask(lambda: self._mlflow.delete_registered_model_alias(self.model, alias))
+            with contextlib.suppress(Missing):  # somebody else was faster
+                self.ask(lambda: self._mlflow.delete_registered_model_alias(self.model, alias))
         else:
             self.ask(
                 lambda: self._mlflow.set_registered_model_alias(self.model, alias, str(version))
@@ -246,7 +276,7 @@ class Registry:
         scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
             try:
-                path = self.ask(
+                path = self.read(
                     lambda: download_artifacts(
                         artifact_uri=uri, dst_path=folder, tracking_uri=self.place.tracking_uri
                     )
@@ -272,7 +302,7 @@ class Registry:
         found: list[Any] = []
         token: str | None = None
         while True:
-            page = self.ask(
+            page = self.read(
                 lambda token=token: self._mlflow.search_model_versions(  # type: ignore[misc]
                     f"name = '{name}'{condition}",
                     max_results=PAGE,
@@ -287,7 +317,7 @@ class Registry:
 
     def _create_model(self, name: str) -> None:
         try:
-            self.ask(lambda: self._mlflow.get_registered_model(name))
+            self.read(lambda: self._mlflow.get_registered_model(name))
         except Missing:
             try:
                 failpoint("release.before_model")

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from stillhouse.release import memory
 from stillhouse.release.aliases import agree
 from stillhouse.release.fetch import fingerprint_of
-from stillhouse.release.ledger import State
+from stillhouse.release.ledger import State, fold
 from stillhouse.release.registry import Registry
+from stillhouse.tracking.client import Missing
 
 
 def status(registry: Registry) -> dict[str, Any]:
@@ -20,6 +22,7 @@ def status(registry: Registry) -> dict[str, Any]:
         "previous": state.previous,
         "ledger": {"head": state.head, "entries": state.entries, "effective": len(state.effective)},
         "aliases_agree": agree(state, aliases),
+        "problems": problems(registry),
     }
 
 
@@ -28,9 +31,33 @@ def problems(registry: Registry) -> list[str]:
 
     None of it changes who is champion.
     """
-    state = registry.state()
-    holes = [f"entry {number} was deleted" for number in state.holes]
-    return holes + list(state.odd)
+    entries, seen = registry.entries(), memory.recall(registry)
+    state = fold(entries, registry.model)
+    why = memory.complaint(entries, registry.model, seen)
+    found = [f"{why} {memory.FIX}"] if why else []
+    found += [f"entry {number} was deleted." for number in state.holes if number not in seen.holes]
+    found += [f"{sentence}." for sentence in state.odd]
+    found += _deleted(registry, state)
+    there = None if state.last else memory.stranger(registry)
+    if there is not None:
+        found.append(
+            f"version {there} is champion by its alias, and the ledger is empty: "
+            f"`stillhouse adopt {there}`."
+        )
+    return found
+
+
+def _deleted(registry: Registry, state: State) -> list[str]:
+    if state.champion is None:
+        return []
+    try:
+        registry.version(state.champion)
+    except Missing:
+        return [
+            f"version {state.champion}, the champion, was deleted from the registry: its files "
+            "are still found by the ledger, but no alias can name it."
+        ]
+    return []
 
 
 def _champion(registry: Registry, state: State) -> dict[str, Any] | None:
