@@ -26,6 +26,7 @@ from stillhouse.workspace import Workspace
 
 PID_FILE = ".stillhouse/prefect/server.json"
 START_SECONDS = 120.0
+ELSEWHERE = 15.0  # seconds in which a server that somebody else runs has to answer
 PR_SET_PDEATHSIG = 1
 
 # Nothing of these serves a single run; each costs a loop that polls sqlite.
@@ -143,7 +144,7 @@ def wait(server: Server, clock: Clock = SYSTEM) -> None:
     Raises:
         ServerUnreachable: It ended, or did not answer in time.
     """
-    deadline = clock.seconds() + (START_SECONDS if server.process else 30.0)
+    deadline = clock.seconds() + (START_SECONDS if server.process else ELSEWHERE)
     while not answers(server.url):
         ended = server.process is not None and server.process.poll() is not None
         if ended or clock.seconds() > deadline:

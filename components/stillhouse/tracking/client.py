@@ -115,9 +115,26 @@ def _said(error: Any, where: str) -> StillhouseError:
 
 
 def _silent(error: Exception, where: str) -> ServerUnreachable:
-    text = (redact(str(error)).splitlines() or [""])[0][:300]
     return ServerUnreachable(
-        f"MLflow does not answer: {text}",
+        f"MLflow does not answer: {_why(error)}.",
         where=where,
         fix="Start the server, or check MLFLOW_TRACKING_URI.",
     )
+
+
+# What requests and urllib3 wrap in half a screen of words, by what stands in them.
+_WHY = {
+    "Failed to establish": "the connection was refused",
+    "Connection refused": "the connection was refused",
+    "Name or service not known": "there is no such host",
+    "timed out": "no answer came in time",
+    "closed connection without response": "the connection was cut",
+    "Connection reset": "the connection was cut",
+    "IncompleteRead": "half of an answer came",
+}
+
+
+def _why(error: Exception) -> str:
+    text = (redact(str(error)).splitlines() or [""])[0]
+    known = [said for sign, said in _WHY.items() if sign in text]
+    return known[0] if known else text[:200].rstrip(". ")
