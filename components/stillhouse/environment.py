@@ -82,6 +82,7 @@ def _defaults(root: Path) -> dict[str, str]:
         "MPLCONFIGDIR": str(hidden / "matplotlib"),
         "PREFECT_CLIENT_MAX_RETRIES": "3",  # 2 + 4 + 8 s; five would take a minute a call
         "PREFECT_HOME": str(hidden / "prefect"),
+        "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_LOGGING_LEVEL": "CRITICAL",  # what failed is told once, by us
         "PREFECT_LOGGING_ROOT_LEVEL": "WARNING",
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",

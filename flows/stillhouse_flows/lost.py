@@ -2,8 +2,11 @@
 came to its end is told as such, and one that did not ends clearly.
 """
 
+import contextlib
+import logging
+import queue
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stillhouse.errors import ServerUnreachable, StillhouseError
 
@@ -26,6 +29,7 @@ def through(run: Callable[[], T], ended: list[T], told: Callable[[str], None]) -
         ServerUnreachable: Prefect went away before the body ended.
         StillhouseError: What the body raised, also if Prefect could not be told of it.
     """
+    logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)  # we tell it once, in words
     try:
         return run()
     except StillhouseError:
@@ -33,6 +37,7 @@ def through(run: Callable[[], T], ended: list[T], told: Callable[[str], None]) -
     except Exception as error:
         if not _of_prefect(error):
             raise
+        _forget()
         if ended:
             told(NOTE)
             return ended[0]
@@ -44,6 +49,18 @@ def through(run: Callable[[], T], ended: list[T], told: Callable[[str], None]) -
             where="PREFECT_API_URL",
             fix="Start it, or unset PREFECT_API_URL; the same command goes on where this one was.",
         ) from None
+
+
+def _forget() -> None:
+    """Drop the events that nobody takes: at exit Prefect would try each of them for seconds."""
+    from prefect.events.worker import EventsWorker
+
+    for worker in list(EventsWorker._instances.values()):  # type: ignore[misc]
+        waiting: queue.Queue[Any] = worker._queue
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting.get_nowait()
+                waiting.task_done()
 
 
 def _of_prefect(error: BaseException) -> bool:

@@ -150,7 +150,9 @@ def wait(server: Server, clock: Clock = SYSTEM) -> None:
         if ended or clock.seconds() > deadline:
             raise ServerUnreachable(
                 f"Prefect's server at {server.url} does not answer.",
-                fix="See .stillhouse/prefect/server.log, or check PREFECT_API_URL.",
+                fix="See .stillhouse/prefect/server.log."
+                if server.process
+                else "Start it, or unset PREFECT_API_URL: then a run has a server of its own.",
             )
         clock.sleep(0.1)
 
