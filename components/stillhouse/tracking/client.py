@@ -45,7 +45,7 @@ def client(place: Place) -> "MlflowClient":
     """
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic"):  # after the import, which sets them itself
+    for name in ("mlflow", "alembic", "urllib3"):  # after the import, which sets them itself
         logging.getLogger(name).setLevel(logging.ERROR)
     if place.tracking_uri.startswith("sqlite:///"):
         (place.root / ".stillhouse").mkdir(mode=0o700, parents=True, exist_ok=True)
