@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from stillhouse.clock import SYSTEM
 from stillhouse.environment import HIDDEN, Place
 from stillhouse.errors import ServerUnreachable, SettingsError
 from stillhouse.failpoints import failpoint
 from stillhouse.release import ledger
 from stillhouse.release.ledger import Entry
-from stillhouse.tracking.client import Exists, Missing, call, client
+from stillhouse.tracking.client import Exists, Missing, call, client, read
 from stillhouse.tracking.storable import storable, storable_name
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ MODEL_ID, DUPLICATE, BLESSED = (
     "stillhouse.blessed",
 )
 PAGE = 200  # versions in one answer
-READING = 8.0  # seconds in which a question that changes nothing is asked again
 ALIASES = ("champion", "challenger", "previous")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -119,18 +117,10 @@ class Registry:
         return call(question, self.place)
 
     def read(self, question: Callable[[], T]) -> T:
-        """Return what MLflow answers to a question that changes nothing: it is asked again for some
-        seconds, while a server restarts. Errors as `tracking.client.call`.
+        """Return what MLflow answers to a question that changes nothing, asked again for some
+        seconds. Errors as `tracking.client.read`.
         """
-        until, pause = SYSTEM.seconds() + READING, 0.2
-        while True:
-            try:
-                return self.ask(question)
-            except ServerUnreachable:
-                if SYSTEM.seconds() + pause > until:
-                    raise
-            SYSTEM.sleep(pause)
-            pause *= 2
+        return read(question, self.place)
 
     # --- versions --------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stillhouse.clock import SYSTEM
 from stillhouse.environment import Place
 from stillhouse.errors import ServerUnreachable, StillhouseError
 from stillhouse.tracking.redact import redact
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+READING = 8.0  # seconds in which a question that changes nothing is asked again
 _MISSING = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"}
 _EXISTS = {"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT"}
 _SAID_NO = {
@@ -94,6 +96,21 @@ def call(ask: Callable[[], T], place: Place) -> T:
         raise _silent(error, where) from None
     except (json.JSONDecodeError, ParseError) as error:  # half an answer
         raise _silent(error, where) from None
+
+
+def read(question: Callable[[], T], place: Place) -> T:
+    """Return what MLflow answers to a question that changes nothing: it is asked again for some
+    seconds, while a server restarts or an answer is cut. Errors as `call`.
+    """
+    until, pause = SYSTEM.seconds() + READING, 0.2
+    while True:
+        try:
+            return call(question, place)
+        except ServerUnreachable:
+            if SYSTEM.seconds() + pause > until:
+                raise
+        SYSTEM.sleep(pause)
+        pause *= 2
 
 
 def _said(error: Any, where: str) -> StillhouseError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stillhouse.environment import Place
 from stillhouse.failpoints import failpoint
 from stillhouse.tracking import owner
-from stillhouse.tracking.client import Exists, call, client
+from stillhouse.tracking.client import Exists, call, client, read
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ def search(mlflow: "MlflowClient", place: Place, experiment: str, condition: str
     runs: list[Any] = []
     token: str | None = None
     while True:
-        page = call(
+        page = read(
             partial(
                 mlflow.search_runs, [experiment], condition, max_results=1000, page_token=token
             ),

@@ -84,6 +84,7 @@ class Tracker:
     resumed: bool = False
     _mlflow: "MlflowClient" = field(repr=False, kw_only=True)
     _children: set[str] | None = field(default=None, repr=False)
+    _metrics: dict[str, dict[str, float]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -138,6 +139,7 @@ class Tracker:
             resumed=old,
             _mlflow=mlflow,
             _children=None if old else set(),
+            _metrics={} if old else {run_id: {}},
         )
         tracker.replay()
         return tracker
@@ -160,7 +162,7 @@ class Tracker:
         self._tell(
             {
                 "kind": "metrics",
-                "metrics": {k: float(v) for k, v in metrics.items()},
+                "metrics": {storable_name(k): float(v) for k, v in metrics.items()},
                 "at": millis(self.clock.now()),
             }
         )
@@ -249,13 +251,24 @@ class Tracker:
             self._batch(
                 run_id, params={k: v for k, v in record["params"].items() if k not in known}
             )
+        elif kind == "metrics":
+            told = self._told(run_id)
+            new = {
+                name: value for name, value in record["metrics"].items() if told.get(name) != value
+            }
+            self._batch(run_id, metrics=new, at=record["at"])
+            told.update(new)
         else:
-            self._batch(
-                run_id,
-                metrics=record.get("metrics", {}),
-                tags=record.get("tags", {}),
-                at=record.get("at", 0),
-            )
+            self._batch(run_id, tags=record["tags"])
+
+    def _told(self, run_id: str) -> dict[str, float]:
+        """Return the metrics that a run has: a retrain that goes on after a kill tells again what
+        its steps came to, and the same value needs no second point.
+        """
+        if run_id not in self._metrics:
+            run = call(lambda: self._mlflow.get_run(run_id), self.place)
+            self._metrics[run_id] = dict(run.data.metrics)
+        return self._metrics[run_id]
 
     def _child(self, parent: str, record: dict[str, Any]) -> None:
         known = self._known_children(parent)
@@ -318,7 +331,7 @@ class Tracker:
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        values = [Metric(storable_name(k), v, at, 0) for k, v in (metrics or {}).items()]
+        values = [Metric(k, v, at, 0) for k, v in (metrics or {}).items()]
         pairs = [Param(k, v) for k, v in (params or {}).items()]
         marks = [RunTag(k, v) for k, v in (tags or {}).items()]
         while values or pairs or marks:
@@ -341,7 +354,7 @@ def _tags(tags: Mapping[str, str]) -> dict[str, str]:
 def _plain(child: Child) -> dict[str, Any]:
     return {
         "name": child.name,
-        "metrics": {k: float(v) for k, v in child.metrics.items()},
+        "metrics": {storable_name(k): float(v) for k, v in child.metrics.items()},
         "params": {
             storable_name(k): storable(redact_setting(k, v)) for k, v in child.params.items()
         },
