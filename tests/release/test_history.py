@@ -55,7 +55,7 @@ def test_entries_without_effect_and_forged_ones_are_told_apart_from_champions(
     told = history(registry)
     assert [r["version"] for r in told["champions"]] == [1]
     assert told["without_effect"] == 1
-    assert told["problems"] == ["entry 2 was not written by Stillhouse"]
+    assert told["problems"] == ["entry 2 was not written by Stillhouse."]
 
 
 def test_a_verdict_that_was_spoilt_in_the_store_is_told_as_lost_and_no_tag_is_believed(
