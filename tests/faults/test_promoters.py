@@ -22,7 +22,8 @@ def counted(where: fire.Range, name: str, promoters: int, rounds: int) -> None:
     assert where.killed >= 0.4 * promoters * rounds
     assert where.told["ok"] >= 1
     assert where.told["refused"] >= 1
-    assert where.told["unknown"] == 0
+    # A server that stays away for most of a minute is told as such; the same command finds out.
+    assert where.told["unknown"] <= 0.02 * promoters * rounds, where.told
 
 
 @pytest.mark.parametrize(("promoters", "rounds"), [(20, 2), (50, 5)])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ POINTS = (
     "release.after_alias",
 )
 MODEL = "under-fire"
+MURDERED = 0.4  # share of promoters that are killed by a clock
 DIES = 0.6  # share of promoters that are armed; those that only read are never struck
 HANG = 150  # seconds
 Act = Callable[[Registry], Any]
@@ -52,7 +54,7 @@ class Range:
         proxy: Between the processes and the server, or None.
         share: Of the requests that it strikes while a round lasts.
         lot: Where chance comes from.
-        spread: Seconds over which processes are killed, wherever they are.
+        spread: Seconds, at most, between two processes that are killed wherever they are.
         timeout: Seconds after which a client gives up an answer.
     """
 
@@ -61,7 +63,7 @@ class Range:
     proxy: Proxy | None = None
     share: float = 0.15
     lot: random.Random = field(default_factory=random.Random)
-    spread: float = 0.05
+    spread: float = 0.01
     timeout: float = 5.0
     killed: int = 0
     told: "Counter[str]" = field(default_factory=Counter)
@@ -78,7 +80,7 @@ def sqlite(root: Path, lot: random.Random) -> Range:
 
 
 def behind(proxy: Proxy, root: Path, lot: random.Random) -> Range:
-    return Range(root, proxy.url, proxy, lot=lot, spread=3.0)
+    return Range(root, proxy.url, proxy, lot=lot, spread=0.1)
 
 
 def place(root: Path, uri: str) -> Place:
@@ -109,9 +111,9 @@ def rolls_back(head: int) -> Act:
     return partial(rollback, head=head)
 
 
-def shoot(root: str, uri: str, act: Act, at: float, points: str, timeout: float, told: str) -> None:
-    """Act at an instant, and leave a word of how it ended: what it was told, for us to hold against
-    the ledger.
+def shoot(root: str, uri: str, act: Act, go: Event, points: str, timeout: float, told: str) -> None:
+    """Act when all are told to, and leave a word of how it ended: what it was told, for us to hold
+    against the ledger.
     """
     os.environ.update(
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
@@ -120,7 +122,8 @@ def shoot(root: str, uri: str, act: Act, at: float, points: str, timeout: float,
         MLFLOW_HTTP_REQUEST_TIMEOUT=str(int(timeout)),
     )
     registry = Registry.open(place(Path(root), uri), MODEL)
-    time.sleep(max(0.0, at - time.monotonic()))
+    Path(f"{told}.ready").touch()
+    go.wait()
     failpoints.arm(points)
     try:
         done = act(registry)
@@ -157,7 +160,7 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
     folder = where.root / "told"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    at, processes = time.monotonic() + 0.1 * len(acts) + 1.0, []
+    go, processes = context.Event(), []
     if where.proxy is not None:
         where.proxy.chaos = Chaos(where.lot, where.share, seconds=where.timeout + 1)
     struck = Counter(where.proxy.struck) if where.proxy else Counter()
@@ -167,17 +170,17 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
             str(where.root),
             where.uri,
             act,
-            at,
+            go,
             point,
             where.timeout,
             str(folder / f"{number}"),
         )
         processes.append(context.Process(target=shoot, args=words))
         processes[-1].start()
-    for process in where.lot.sample(processes, len(processes) // 3):  # and some wherever they are
-        time.sleep(
-            max(0.0, at - time.monotonic()) + where.lot.random() * where.spread * 3 / len(acts)
-        )
+    _ready(folder, len(acts))
+    go.set()
+    for process in where.lot.sample(processes, int(len(processes) * MURDERED)):
+        time.sleep(where.lot.random() * where.spread)  # and some wherever they are
         process.kill()
     codes = Counter(finished(process) for process in processes)
     if where.proxy is not None:
@@ -190,6 +193,15 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
     said = [(acts[int(p.name)], p.read_text()) for p in sorted(folder.iterdir())]
     where.told.update(word.split()[0] for _, word in said)
     return said, codes[124]
+
+
+def _ready(folder: Path, number: int) -> None:
+    until = time.monotonic() + HANG
+    while len(list(folder.glob("*.ready"))) < number:
+        assert time.monotonic() < until, "the processes did not start"
+        time.sleep(0.05)
+    for mark in folder.glob("*.ready"):
+        mark.unlink()
 
 
 def finished(process: BaseProcess) -> int:
@@ -221,7 +233,8 @@ def judged(where: Range, before: State, words: list[tuple[Act, str]], hung: int)
     broken += _held(
         "I11", [f"told refused, though its own intent took effect: {mine}"] if mine else []
     )
-    broken += _held("I11", [word for _, word in words if word.startswith("unknown")])
+    unclear = [word for _, word in words if word.startswith("unknown")]
+    broken += _held("I11", [word for word in unclear if "does not answer" not in word])
     broken += _held("I9", [*state.odd, *(f"entry {n} is missing" for n in state.holes)])
     ever = {e.target for e in state.effective}
     champion = registry.aliases().get("champion")
