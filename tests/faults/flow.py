@@ -33,6 +33,8 @@ LESS = {
 }
 # In the order in which a run meets them, so that each run goes on where the one before was stopped.
 # A trial whose process dies twice has failed for good: each is struck once between claim and tell.
+# Between DVC's commit and its lock file a kill is made good by the run cache, and the step's other
+# points would not be met again: rooms strike there.
 IN_ORDER = (
     *(f"workspace.{when}" for when in ("before_write", "before_fsync", "before_replace")),
     *("workspace.after_replace", "pipeline.before_inputs"),
@@ -40,7 +42,7 @@ IN_ORDER = (
     *(f"tracking.{when}_{what}" for what in ("experiment", "run", "batch") for when in WHEN),
     *("workspace.before_remove", "workspace.after_remove"),
     *(f"pipeline.{when}" for when in ("before_swap", "between_swaps", "after_swap")),
-    *("pipeline.before_clearing", "pipeline.before_commit", "pipeline.before_dump"),
+    "pipeline.before_clearing",
     *(f"step.{name}.{when}_record" for name in ("prepare", "validate") for when in WHEN),
     *("training.batch@9", "training.before_checkpoint", "training.after_checkpoint"),
     *(f"step.teacher.{when}_record" for when in WHEN),

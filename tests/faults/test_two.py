@@ -228,7 +228,8 @@ def test_a_run_beside_dvc_waits_for_its_step_and_does_not_run_it_again(
     house = small(tmp_path / "a house that DVC began")
     databases.seed(house.root)
     house.stillhouse("lock")
-    env = {"STILLHOUSE_FAILPOINTS": "training.batch=stop@9", "PATH": os.environ["PATH"]}
+    path = f"{BIN}{os.pathsep}/usr/bin{os.pathsep}/bin"
+    env = {"STILLHOUSE_FAILPOINTS": "training.batch=stop@9", "PATH": path}
     beside = subprocess.Popen(
         [BIN / "dvc", "repro", "-q"],
         cwd=house.root,
