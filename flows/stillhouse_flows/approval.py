@@ -21,7 +21,7 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput, create_flow_run_input, read_flow_run_input
 from prefect.runtime import deployment
 
-from stillhouse.errors import StaleHead
+from stillhouse.errors import Refused, StaleHead
 from stillhouse_flows import scheduled
 
 if TYPE_CHECKING:
@@ -153,6 +153,7 @@ def answer(project: "Project", version: int, decision: str, note: str) -> "UUID 
 
     Raises:
         StaleHead: It was asked over a champion that is champion no more.
+        Refused: The run was answered, or gave up, meanwhile.
     """
     asking = {run: q for run, q in suspended(project.model).items() if q.version == version}
     if not asking:
@@ -167,9 +168,21 @@ def answer(project: "Project", version: int, decision: str, note: str) -> "UUID 
             where=project.model,
             fix="The next run judges it again; `stillhouse approve --decline` ends the old one.",
         )
-    from prefect.flow_runs import resume_flow_run
-
     runs = fresh or list(asking)
     for run in runs:
-        resume_flow_run(run, run_input={"decision": decision, "note": note})
+        _resume(run, {"decision": decision, "note": note})
     return runs[0]
+
+
+def _resume(run: "UUID", said: dict[str, Any]) -> None:
+    from prefect.exceptions import FlowPauseTimeout, NotPausedError
+    from prefect.flow_runs import resume_flow_run
+
+    try:
+        resume_flow_run(run, run_input=said)
+    except (NotPausedError, FlowPauseTimeout, RuntimeError) as error:
+        raise Refused(
+            f"the run that asked cannot go on: {error}",
+            where=str(run),
+            fix="The next run asks again.",
+        ) from None

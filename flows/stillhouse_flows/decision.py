@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stillhouse.errors import UsageError
+from stillhouse.errors import ServerUnreachable, UsageError
 from stillhouse_flows import server
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def decide(project: "Project", version: int | None, *, decline: bool, note: str)
     Raises:
         UsageError: Nothing waits, or there is nothing that a no could end.
         StaleHead: The champion changed since the version was judged.
-        Refused: The version does not wait.
+        Refused: The version, or the run that asked, does not wait any more.
+        ServerUnreachable: The Prefect server that is named does not answer.
     """
     number = version if version is not None else _challenger(project)
     run = _resume(project, number, "decline" if decline else "promote", note)
@@ -85,6 +86,12 @@ def _resume(project: "Project", version: int, decision: str, note: str) -> str |
     url = project.place.prefect_url or (known.url if known is not None else None)
     if url is None:
         return None
+    if not server.answers(url, seconds=10.0):
+        raise ServerUnreachable(
+            "Prefect's server does not answer, and a run that waits there may ask for this.",
+            where=url,
+            fix="Start it, or unset PREFECT_API_URL to promote here.",
+        )
     os.environ["PREFECT_API_URL"] = url  # Prefect reads it when it is imported
     from stillhouse_flows import approval
 
