@@ -86,6 +86,7 @@ def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) 
     """Gate the best student that the budget pays for, and return what to tell; it is not promoted,
     for it is not the one that params.yaml asks for.
     """
+    project.told(f"{cut.what} Going on with {cut.trials} trials of each arm.")
     shorter = project.with_sets(f"tune.trials={cut.trials}")
     try:
         _artifacts(shorter, _steps(shorter, each))

@@ -136,7 +136,8 @@ class Purse:
         rest = self._rest(took / done) if name == "tune" and done else 0.0
         if self.spent + whole + rest <= limit:
             return
-        why = f"it would take {told(whole)}, by its first {done} of {total} parts"
+        parts = "trials" if name == "tune" else "parts"
+        why = f"it would take {told(whole)}, by its first {done} of {total} {parts}"
         if name == "tune" and done:
             self._shorter(why, took, done, total)
         raise self._over(name, why if whole > took else f"it has taken {told(took)} already")
