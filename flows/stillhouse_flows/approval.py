@@ -4,7 +4,6 @@ What a run asks is bound to the version and to the champion that it was judged o
 comes after the champion changed is refused.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +15,6 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput, create_flow_run_input, read_flow_run_input
 from prefect.runtime import deployment
@@ -59,22 +57,13 @@ class Question:
     version: int
     head: int
 
-    def dump(self) -> str:
-        """Return the text that is kept beside the run."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def parse(cls, text: Any) -> "Question":
-        """Return what such a text says."""
-        return cls(**json.loads(text))
-
 
 def asked() -> Question | None:
     """Return what this run asked before it was suspended; None in a run's first pass."""
     if not deployment.id:
         return None
     found = read_flow_run_input(KEY)
-    return Question.parse(found) if found else None
+    return Question(**found) if isinstance(found, dict) else None
 
 
 def ask(root: Path, published: "Published") -> "Published":
@@ -94,7 +83,7 @@ def ask(root: Path, published: "Published") -> "Published":
     if question in suspended(published.model).values():
         scheduled.tell("Another run asks for this approval already.")
         return published
-    create_flow_run_input(KEY, question.dump())
+    create_flow_run_input(KEY, asdict(question))
     suspend_flow_run(
         wait_for_input=Decision.with_initial_data(
             description=f"{published.sentence} It was judged over head {question.head}."
@@ -130,22 +119,15 @@ def decide(root: Path, model: str, question: Question) -> "Published":
 
 def suspended(model: str) -> "dict[UUID, Question]":
     """Return what the model's suspended runs ask, on the Prefect server that is named."""
-    found: dict[UUID, Question] = {}
     paused = FlowRunFilter(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
     )
     with get_client(sync_client=True) as client:
-        for run in client.read_flow_runs(flow_run_filter=paused):
-            if run.deployment_id is None or run.parameters.get("model") != model:
-                continue
-            try:
-                found[run.id] = Question.parse(client.read_flow_run_input(run.id, KEY))
-            except (
-                ObjectNotFound,
-                PrefectHTTPStatusError,
-            ):  # paused by somebody, for another reason
-                continue
-    return found
+        runs = client.read_flow_runs(flow_run_filter=paused)
+    mine = [run.id for run in runs if run.deployment_id and run.parameters.get("model") == model]
+    # A run that was paused for another reason asks nothing.
+    found = {run: read_flow_run_input(KEY, flow_run_id=run) for run in mine}
+    return {run: Question(**said) for run, said in found.items() if isinstance(said, dict)}
 
 
 def answer(project: "Project", version: int, decision: str, note: str) -> "UUID | None":
