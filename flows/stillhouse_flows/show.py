@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stillhouse_flows.outbox import Entry
 
 WIDTH = 80
+REFUSED = 10  # rows that are not answered and are told one by one
 SPACES = "\u00a0\u2009\u202f"  # typographic spaces are no control characters
 
 
@@ -202,12 +203,29 @@ def status(found: Mapping[str, Any]) -> None:
 
 def predictions(found: Mapping[str, Any]) -> None:
     """Show what the champion answered."""
+    for sentence in found["notes"]:
+        note(sentence)
     table = Table(box=None, header_style="dim")
-    for name in ("row", "class", "probability"):
+    names = [name for name in found["rows"][0] if name != "reason"] if found["rows"] else []
+    for name in ("row", *names):
         table.add_column(name, justify="left" if name == "class" else "right")
     for index, row in enumerate(found["rows"]):
-        table.add_row(str(index), escape(plain(row["class"], 40)), f"{row['probability']:.3f}")
+        told = [escape(_cell(row[name])) for name in names]
+        table.add_row(str(index), *told)
     _out().print(table)
+    refused = [(index, row["reason"]) for index, row in enumerate(found["rows"]) if "reason" in row]
+    for index, reason in refused[:REFUSED]:
+        note(f"Row {index} is not answered: {reason}.")
+    if len(refused) > REFUSED:
+        note(f"And {len(refused) - REFUSED} more rows are not; --json lists all.")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
+    return plain(value, 40)
 
 
 def receipt(found: Mapping[str, Any], page: Path) -> None:

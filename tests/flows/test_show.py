@@ -27,7 +27,9 @@ def test_a_failure_is_told_on_stderr_and_with_json_as_one_object_too(
 
 
 def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]):
-    show.predictions({"version": 1, "rows": [{"class": "[red]\x1b[31m", "probability": 0.5}]})
+    show.predictions(
+        {"version": 1, "rows": [{"class": "[red]\x1b[31m", "probability": 0.5}], "notes": []}
+    )
     out = capsys.readouterr().out
     assert "[red]␣[31m" in out
     assert "\x1b" not in out

@@ -1,5 +1,7 @@
 """Rows to be answered: inputs alone, read as a schema says, from a file that a user has."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +16,38 @@ from stillhouse.data.sources.csv import MISSING
 from stillhouse.errors import SourceError, nearest
 
 
-def read_rows(path: Path, schema: Schema) -> Tensor:
-    """Return inputs [N, *schema.shape], float32, in data space.
+@dataclass(frozen=True)
+class Rows:
+    """Rows to be answered.
+
+    Attributes:
+        inputs: [N, *schema.shape], float32, in data space; NaN where a cell is missing, or holds a
+            category that was never seen.
+        refused: Row from 0 → why it cannot be answered: a cell is missing or unknown in a column
+            in which none was missing when the model learned.
+        notes: What was done with cells that are unknown but can be answered.
+    """
+
+    inputs: Tensor
+    refused: Mapping[int, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def read_rows(path: Path, schema: Schema) -> Rows:
+    """Return the rows of a file.
+
+    A category that was never seen counts as missing. A missing cell is answered where the model has
+    learned what one means, that is where cells of its column were missing in training; elsewhere
+    the row is not answered, and the others are.
 
     Args:
         path: `.npz` with an array `inputs`, or a delimited text file with the schema's columns by
-            name, in any order; other columns are not read.
+            name, in any order; other columns, such as the target, are not read.
         schema: What the model learned from.
 
     Raises:
-        SourceError: The file is missing or broken, a column is missing, a category is unknown, or
-            rows have another shape or missing values.
+        SourceError: The file is missing or broken, a column is missing, a cell is no number, or
+            rows have another shape.
     """
     if not path.is_file():
         raise SourceError(
@@ -32,23 +55,27 @@ def read_rows(path: Path, schema: Schema) -> Tensor:
             where=path.name,
             fix="Check the path.",
         )
-    inputs = _npz(path, schema) if path.suffix == ".npz" else _csv(path, schema)
-    allowed = (
-        torch.tensor([f.missing for f in schema.features])
-        if schema.tabular
-        else torch.tensor(False)
-    )
-    bad = (inputs.isnan() & ~allowed) | inputs.isinf()
-    if bad.any():
-        row = int(bad.flatten(1).any(1).nonzero()[0])
+    if path.suffix != ".npz":
+        return _csv(path, schema)
+    inputs = _npz(path, schema)
+    bad = (inputs.isnan() & ~_may_miss(schema)) | inputs.isinf()
+    rows = bad.flatten(1).any(1).nonzero().flatten().tolist()
+    if rows and not schema.tabular:
         raise SourceError(
-            f"row {row} has a missing or infinite value where the model learned none.",
+            f"row {rows[0]} has a missing or infinite value where the model learned none.",
             where=path.name,
             fix="Fill it, or leave the row out.",
         )
     if schema.kind == "image":
         _require_bounds(inputs, path.name)
-    return inputs
+    why = "a value is missing or infinite where the model learned none"
+    return Rows(inputs, dict.fromkeys(rows, why))
+
+
+def _may_miss(schema: Schema) -> Tensor:
+    if not schema.tabular:
+        return torch.tensor(False)
+    return torch.tensor([feature.missing for feature in schema.features])
 
 
 def _require_bounds(inputs: Tensor, where: str) -> None:
@@ -82,7 +109,7 @@ def _npz(path: Path, schema: Schema) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32))
 
 
-def _csv(path: Path, schema: Schema) -> Tensor:
+def _csv(path: Path, schema: Schema) -> Rows:
     if not schema.tabular:
         said = (
             f"a text file holds a table; the model takes {schema.kind} rows of shape "
@@ -97,21 +124,52 @@ def _csv(path: Path, schema: Schema) -> Tensor:
             where=path.name,
             fix=nearest(missing[0], list(cells.columns)),
         )
-    columns = [
-        Column(
-            f.name,
-            [None if c in MISSING else c for c in cells.columns[f.name]],
-            cells.lines,
-            cells.file,
-        )
-        for f in schema.features
-    ]
-    return torch.stack(
-        [
-            _values(column, feature)
-            for column, feature in zip(columns, schema.features, strict=True)
-        ],
-        dim=1,
+    values: list[Tensor] = []
+    refused: dict[int, str] = {}
+    notes: list[str] = []
+    for feature in schema.features:
+        found = [None if c in MISSING else c for c in cells.columns[feature.name]]
+        column = Column(feature.name, found, cells.lines, cells.file)
+        unknown = _unknown(column, feature)
+        values.append(_values(column, feature))
+        if not feature.missing:
+            refused = {**_unanswered(column, feature, unknown), **refused}
+        elif unknown:
+            notes.append(_note(column, unknown))
+    return Rows(torch.stack(values, dim=1), refused, tuple(notes))
+
+
+def _unknown(column: Column, feature: Feature) -> list[int]:
+    """Return the rows that hold a category that was never seen."""
+    if feature.kind != "category":
+        return []
+    seen = set(feature.categories)
+    return [at for at, cell in enumerate(column.cells) if cell is not None and cell not in seen]
+
+
+def _unanswered(column: Column, feature: Feature, unknown: list[int]) -> dict[int, str]:
+    """Return why rows of a column in which no cell was missing in training are not answered."""
+    learned = "the model never learned what it means where none is given"
+    gone = {
+        at: f"{column.each} {column.lines[at]}: '{feature.name}' is missing, and {learned}"
+        for at, cell in enumerate(column.cells)
+        if cell is None
+    }
+    odd = {
+        at: f"{column.each} {column.lines[at]}: '{column.cells[at]}' is no '{feature.name}' that "
+        "the model ever saw"
+        for at in unknown
+    }
+    return {**gone, **odd}
+
+
+def _note(column: Column, unknown: list[int]) -> str:
+    first = unknown[0]
+    more = f" and {len(unknown) - 1} more cells" if len(unknown) > 1 else ""
+    were = "were" if len(unknown) > 1 else "was"
+    return (
+        f"column '{column.name}': '{column.cells[first]}' ({column.each} {column.lines[first]})"
+        f"{more} {were} never seen in training, and count as missing."
     )
 
 
@@ -122,12 +180,7 @@ def _values(column: Column, feature: Feature) -> Tensor:
             encode(column, "binary" if feature.kind == "binary" else "number")[0]
         )
     code = {name: float(at) for at, name in enumerate(feature.categories)}
-    for cell in column.cells:
-        if cell is not None and cell not in code:
-            said = (
-                f"line {column.line_of(cell)} holds '{cell}', a category that the model never saw."
-            )
-            raise SourceError(said, where=column.where, fix=nearest(cell, list(code)))
     return torch.tensor(
-        [torch.nan if cell is None else code[cell] for cell in column.cells], dtype=torch.float32
+        [torch.nan if cell is None else code.get(cell, torch.nan) for cell in column.cells],
+        dtype=torch.float32,
     )

@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 
+from stillhouse.edge.columns import Feeder
 from stillhouse.errors import StillhouseError
 from stillhouse.models import onnx_file
 
@@ -28,12 +29,12 @@ def largest_error(model: Path, answer: Path) -> float:
     from safetensors.numpy import load
 
     data, recorded = model.read_bytes(), load(answer.read_bytes())
-    onnx_file.read(data, model.name)
+    feed = Feeder(onnx_file.read(data, model.name))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    answered = session.run(None, {session.get_inputs()[0].name: recorded["inputs"]})[0]
+    answered = session.run(None, feed(recorded["inputs"]))[0]
     return (
         float(np.abs(answered - recorded["logits"]).max())
         if answered.shape == recorded["logits"].shape

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stillhouse.edge.columns import Feeder
 from stillhouse.models import onnx_file
 from stillhouse.workspace import write_atomic
 
@@ -55,9 +56,7 @@ def quantize(data: bytes, calibration: Tensor) -> Quantized:
     if not len(calibration):
         return Quantized(b"", "there are no rows to calibrate with.")
     try:
-        return Quantized(
-            onnx_file.dump(_slim(_quantized(data, model.graph.input[0].name, calibration)))
-        )
+        return Quantized(onnx_file.dump(_slim(_quantized(data, Feeder(model), calibration))))
     # the quantiser's errors share no base; whichever it is, the reason is kept and shown
     except Exception as error:
         return Quantized(
@@ -67,7 +66,7 @@ def quantize(data: bytes, calibration: Tensor) -> Quantized:
         )
 
 
-def _quantized(data: bytes, name: str, calibration: Tensor) -> Any:
+def _quantized(data: bytes, feed: Feeder, calibration: Tensor) -> Any:
     import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -82,7 +81,7 @@ def _quantized(data: bytes, name: str, calibration: Tensor) -> Any:
         quantize_static(
             str(shaped),
             str(made),
-            _reader(name, calibration),
+            _reader(feed, calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(PRODUCTS),
             per_channel=True,
@@ -112,7 +111,7 @@ def _slim(model: Any) -> Any:
     return clean
 
 
-def _reader(name: str, rows: Tensor) -> Any:
+def _reader(feed: Feeder, rows: Tensor) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Rows(CalibrationDataReader):  # type: ignore[misc]
@@ -123,7 +122,7 @@ def _reader(name: str, rows: Tensor) -> Any:
 
         def get_next(self) -> dict[str, Any] | None:
             part = next(self.parts, None)
-            return None if part is None else {name: part.contiguous().numpy()}
+            return None if part is None else feed(part.contiguous().numpy())
 
     return Rows()
 

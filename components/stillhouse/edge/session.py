@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stillhouse.data.schema import Schema
+from stillhouse.edge.columns import Feeder
 from stillhouse.models import onnx_file
 
 # Rows asked at once. Matrix products of other sizes may round otherwise, so that whoever recomputes
@@ -18,12 +20,15 @@ class Session:
     Args:
         data: The file's bytes.
         where: The file's name, for messages.
+        schema: Whose codes the categories of the rows are, where it is not the model's own one.
 
     Raises:
         SourceError: It is not ONNX, or keeps tensors in other files.
     """
 
-    def __init__(self, data: bytes, *, where: str = "student.onnx") -> None:
+    def __init__(
+        self, data: bytes, *, where: str = "student.onnx", schema: Schema | None = None
+    ) -> None:
         import onnxruntime
 
         model = onnx_file.read(data, where)
@@ -37,13 +42,16 @@ class Session:
         self._session: Any = onnxruntime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"]
         )
-        self.inputs: str = self._session.get_inputs()[0].name
+        self._feed = Feeder(model, schema)
+        self.inputs: str | list[str] = (
+            self._feed.names if self._feed.columns else self._feed.names[0]
+        )
         self.outputs: str = self._session.get_outputs()[0].name
 
     def ask(self, inputs: Tensor) -> Tensor:
         """Return logits [B, C] of rows [B, *shape], in one call."""
         return torch.from_numpy(
-            self._session.run([self.outputs], {self.inputs: inputs.contiguous().numpy()})[0]
+            self._session.run([self.outputs], self._feed(inputs.contiguous().numpy()))[0]
         )
 
     def logits(self, inputs: Tensor) -> Tensor:

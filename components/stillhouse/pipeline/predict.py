@@ -8,30 +8,33 @@ if TYPE_CHECKING:
 
 
 def predict(project: "Project", file: Path) -> dict[str, Any]:
-    """Return {"version", "rows": [{"class", "probability"}]}, a row of the file each.
+    """Return {"version", "rows": [{"class", "probability"}], "notes"}, a row of the file each; a
+    quantity is told by "mean", or by quantile.
+
+    A row that cannot be answered holds nulls and a "reason".
 
     Args:
         project: Whose champion.
-        file: `.npz` with `inputs`, or `.csv` with the columns of the champion's schema by name; a
-            target column may stand there and is not read.
+        file: `.npz` with `inputs`, or `.csv` with the columns of the champion's schema by name, in
+            any order; a target column may stand there and is not read.
 
     Raises:
         Refused: There is no champion yet.
         SourceError: The file is missing, broken, or its rows are not of the champion's shape.
     """
-    import torch
-
     from stillhouse.data.rows import read_rows
     from stillhouse.edge.session import Session
+    from stillhouse.evaluation.tasks import task_of
     from stillhouse.release.champion import champion_model
 
     found = champion_model(project.registry)
-    inputs = read_rows(file, found.schema)
-    logits = Session(found.onnx, where=f"{project.model} version {found.version}").logits(inputs)
-    probabilities = torch.softmax(logits.double(), dim=1)
-    best = probabilities.max(dim=1)
+    given = read_rows(file, found.schema)
+    where = f"{project.model} version {found.version}"
+    answers = task_of(found.schema).answers(
+        Session(found.onnx, where=where).logits(given.inputs), found.schema
+    )
     rows = [
-        {"class": found.schema.classes[int(c)], "probability": round(float(p), 6)}
-        for p, c in zip(best.values, best.indices, strict=True)
+        {**dict.fromkeys(answer), "reason": given.refused[at]} if at in given.refused else answer
+        for at, answer in enumerate(answers)
     ]
-    return {"version": found.version, "rows": rows}
+    return {"version": found.version, "rows": rows, "notes": list(given.notes)}

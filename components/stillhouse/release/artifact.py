@@ -6,7 +6,9 @@ import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from stillhouse.edge.columns import Feeder
 from stillhouse.release import manifest
 from stillhouse.release.candidate import CHAMPION, VERDICT, Candidate
 from stillhouse.workspace import Workspace, dump_json, dump_tensors, write_atomic
@@ -61,17 +63,24 @@ def _save(folder: Path, candidate: Candidate, model_id: str) -> None:
         import mlflow.onnx
         import mlflow.pyfunc
         from mlflow.models import Model, ModelSignature
-        from mlflow.types import Schema, TensorSpec
+        from mlflow.types import ColSpec, Schema, TensorSpec
     import numpy as np
     import onnx
+    import pandas as pd
 
     graph = onnx.load_model_from_string(
         candidate.files["student.onnx"]
     )  # afresh: MLflow's saving may change the object in memory
     kind, shape = np.dtype("float32"), tuple(candidate.example.shape[1:])
-    inputs, outputs = graph.graph.input[0].name, graph.graph.output[0].name
+    feed, outputs = Feeder(graph), graph.graph.output[0].name
+    example: Any = feed(candidate.example.numpy())
+    taken = [TensorSpec(kind, (-1, *shape), feed.names[0])]
+    if feed.columns:  # numbers of any size are cast; a text column takes text
+        types = {name: "string" if v.dtype == object else "double" for name, v in example.items()}
+        taken = [ColSpec(types[name], name) for name in feed.names]
+        example = pd.DataFrame(example)
     signature = ModelSignature(
-        inputs=Schema([TensorSpec(kind, (-1, *shape), inputs)]),
+        inputs=Schema(taken),
         outputs=Schema([TensorSpec(kind, (-1, candidate.answer.shape[1]), outputs)]),
     )
     mlflow.onnx.save_model(
@@ -79,7 +88,7 @@ def _save(folder: Path, candidate: Candidate, model_id: str) -> None:
         str(folder),
         mlflow_model=Model(model_id=model_id),
         signature=signature,
-        input_example={inputs: candidate.example.numpy()},
+        input_example=example,
         pip_requirements=[
             f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime")
         ],

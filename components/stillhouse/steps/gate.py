@@ -216,7 +216,7 @@ def ask_champion(files: StepFiles, test: Dataset) -> Champion:
         return Champion(
             about, incomparable=f"version {about['version']} cannot be asked today's rows: {reason}"
         )
-    session = Session(data, where=CHAMPION_MODEL)
+    session = Session(data, where=CHAMPION_MODEL, schema=test.schema)
     val = prepared.load(files, "val")
     return Champion(about, session.logits(test.inputs), val_logits=session.logits(val.inputs))
 
@@ -231,11 +231,8 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
         schema: Of today's rows.
     """
     graph = onnx_file.read(data, CHAMPION_MODEL).graph
-    wanted, given = _dims(graph.input[0])[1:], list(schema.shape)
-    if len(wanted) != len(given) or any(
-        w not in (0, g) for w, g in zip(wanted, given, strict=True)
-    ):
-        return f"it takes rows of shape {wanted}, the data has {given}."
+    if shape := _other_rows(graph, schema):
+        return shape
     answers = _dims(graph.output[0])[-1:]
     if answers and answers[0] not in (0, len(schema.outputs)):
         return f"it answers {answers[0]} classes, the data has {len(schema.outputs)}."
@@ -246,10 +243,39 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
         return "its classes have other names or another order."
     if told is not None and Schema.from_dict(told).quantity != schema.quantity:
         return "it tells another quantity, in another unit or at other levels."
+    if (
+        told is not None
+        and not _named(graph)
+        and _categories(told) != _categories(schema.as_dict())
+    ):
+        return "a column's categories have other names or another order."
     features = [f["name"] for f in (told or about.get("statistics") or {}).get("features", [])]
     if features and features != [f.name for f in schema.features]:
         return "its features have other names or another order."
     return ""
+
+
+def _named(graph: Any) -> bool:
+    """Whether each input is one column [B], so that nothing depends on their order or on codes."""
+    return all(len(_dims(value)) == 1 for value in graph.input)
+
+
+def _other_rows(graph: Any, schema: Schema) -> str:
+    """Return why a model does not take such rows; empty if it does."""
+    if _named(graph):
+        names = [value.name for value in graph.input]
+        wrong = names != [feature.name for feature in schema.features]
+        return "its features have other names or another order." if wrong else ""
+    wanted, given = _dims(graph.input[0])[1:], list(schema.shape)
+    if len(wanted) != len(given) or any(
+        w not in (0, g) for w, g in zip(wanted, given, strict=True)
+    ):
+        return f"it takes rows of shape {wanted}, the data has {given}."
+    return ""
+
+
+def _categories(schema: Mapping[str, Any]) -> list[list[str]]:
+    return [list(feature["categories"]) for feature in schema["features"]]
 
 
 def _dims(value: Any) -> list[int]:

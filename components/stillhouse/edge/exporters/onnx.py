@@ -12,6 +12,7 @@ from annotated_types import Interval
 from torch import nn
 
 from stillhouse.data.schema import Schema
+from stillhouse.edge.columns import by_name, with_columns
 from stillhouse.edge.exporter import INPUTS, Exporter, ExportFailed
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.models import onnx_file
@@ -24,7 +25,8 @@ Opset = Annotated[int, Interval(ge=18, le=23)]
 
 
 class Onnx(Exporter):
-    """torch.onnx's exporter, with the batch dimension left open; inputs are called `inputs`,
+    """torch.onnx's exporter, with the batch dimension left open; a table's columns are inputs by
+    their own names (up to 1,000 of them), other rows are one input `inputs`,
     outputs `logits`, or `predictions` of a quantity.
     """
 
@@ -59,7 +61,8 @@ class Onnx(Exporter):
             raise ExportFailed(
                 "the ONNX exporter returned nothing.", where="export", fix="Choose another opset."
             )
-        return onnx_file.dump(onnx_file.strip(program.model_proto))
+        made = onnx_file.strip(program.model_proto)
+        return onnx_file.dump(with_columns(made, schema) if by_name(schema) else made)
 
 
 @contextlib.contextmanager
