@@ -63,7 +63,7 @@ def _save(folder: Path, candidate: Candidate, model_id: str) -> None:
         import mlflow.onnx
         import mlflow.pyfunc
         from mlflow.models import Model, ModelSignature
-        from mlflow.types import ColSpec, Schema, TensorSpec
+        from mlflow.types import Schema, TensorSpec
     import numpy as np
     import onnx
     import pandas as pd
@@ -75,9 +75,9 @@ def _save(folder: Path, candidate: Candidate, model_id: str) -> None:
     feed, outputs = Feeder(graph), graph.graph.output[0].name
     example: Any = feed(candidate.example.numpy())
     taken = [TensorSpec(kind, (-1, *shape), feed.names[0])]
-    if feed.columns:  # numbers of any size are cast; a text column takes text
-        types = {name: "string" if v.dtype == object else "double" for name, v in example.items()}
-        taken = [ColSpec(types[name], name) for name in feed.names]
+    if feed.columns:  # pandas' numbers are float64, which MLflow casts; a text column takes text
+        types = {name: str if v.dtype == object else "float64" for name, v in example.items()}
+        taken = [TensorSpec(np.dtype(types[name]), (-1,), name) for name in feed.names]
         example = pd.DataFrame(example)
     signature = ModelSignature(
         inputs=Schema(taken),
