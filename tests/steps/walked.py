@@ -82,6 +82,7 @@ def workspace(root: Path, kind: str = "image") -> Workspace:
     )
     _tensors(made, "prepare/val", prepared.tensors(rows(kind, 80, 3)))
     _tensors(made, "prepare/test", prepared.tensors(test))
+    _tensors(made, "prepare/val", prepared.tensors(rows(kind, 60, 3)))
     made.write_json("artifacts/prepare/schema.json", train.schema.as_dict())
     made.write_json("artifacts/prepare/data.json", {"statistics": statistics(train)})
     model = student(train)

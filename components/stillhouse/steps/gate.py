@@ -237,7 +237,7 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
     if answers and answers[0] not in (0, len(schema.outputs)):
         return f"it answers {answers[0]} classes, the data has {len(schema.outputs)}."
     told = about.get("schema")
-    if told is not None and told["task"] != schema.task:
+    if told is not None and told.get("task", schema.task) != schema.task:
         return f"it is a {told['task']}, and this is a {schema.task}."
     if told is not None and list(told["classes"]) != list(schema.classes):
         return "its classes have other names or another order."
@@ -275,7 +275,7 @@ def _other_rows(graph: Any, schema: Schema) -> str:
 
 
 def _categories(schema: Mapping[str, Any]) -> list[list[str]]:
-    return [list(feature["categories"]) for feature in schema["features"]]
+    return [list(feature.get("categories", ())) for feature in schema["features"]]
 
 
 def _dims(value: Any) -> list[int]:
