@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from edge.small import SCHEMAS, classifier, rows
 
@@ -9,6 +10,8 @@ from stillhouse.edge.exporters.onnx import Onnx
 from stillhouse.edge.session import Session
 from stillhouse.release import artifact
 from stillhouse.release.candidate import Candidate
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow's, of its own type hints
 
 
 def test_a_data_frame_with_columns_in_any_order_is_answered(tmp_path):
