@@ -11,7 +11,7 @@ from stillhouse.edge.session import Session
 from stillhouse.release import artifact
 from stillhouse.release.candidate import Candidate
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # MLflow's, of its own type hints
+pytestmark = pytest.mark.filterwarnings("ignore")  # those of MLflow and of its pandas
 
 
 def test_a_data_frame_with_columns_in_any_order_is_answered(tmp_path):
