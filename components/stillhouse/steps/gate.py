@@ -14,19 +14,18 @@ from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.dataset import known as has_target
 from stillhouse.data.measures import measures
-from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, nearest
 from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.gating.collect import Outcomes, collect
+from stillhouse.gating.comparable import mismatch
 from stillhouse.gating.flips import NOTHING, flips
 from stillhouse.gating.metrics import CATALOGUE, DRIFT, find, known_metrics
 from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
 from stillhouse.gating.two_classes import Point
 from stillhouse.gating.verdict import Verdict, judge
-from stillhouse.models import onnx_file
 from stillhouse.release.manifest import student_fingerprint
 from stillhouse.robustness.adversarial import transfers
 from stillhouse.robustness.case import make_cases
@@ -208,7 +207,7 @@ def ask_champion(files: StepFiles, test: Dataset) -> Champion:
     model = workspace.root / CHAMPION_MODEL
     data = model.read_bytes() if model.is_file() else b""
     reason = (
-        mismatch(about, data, test.schema)
+        mismatch(about, data, test.schema, CHAMPION_MODEL)
         if data
         else "its model is not here; start with `stillhouse run`."
     )
@@ -219,68 +218,6 @@ def ask_champion(files: StepFiles, test: Dataset) -> Champion:
     session = Session(data, where=CHAMPION_MODEL, schema=test.schema)
     val = prepared.load(files, "val")
     return Champion(about, session.logits(test.inputs), val_logits=session.logits(val.inputs))
-
-
-def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema) -> str:
-    """Return why a model's answers to rows of this schema would mean nothing; empty if they can be
-    compared.
-
-    Args:
-        about: champion.json; what it tells of classes and features is checked by name.
-        data: The model's bytes.
-        schema: Of today's rows.
-    """
-    graph = onnx_file.read(data, CHAMPION_MODEL).graph
-    if shape := _other_rows(graph, schema):
-        return shape
-    answers = _dims(graph.output[0])[-1:]
-    if answers and answers[0] not in (0, len(schema.outputs)):
-        return f"it answers {answers[0]} classes, the data has {len(schema.outputs)}."
-    told = about.get("schema")
-    if told is not None and told.get("task", schema.task) != schema.task:
-        return f"it is a {told['task']}, and this is a {schema.task}."
-    if told is not None and list(told["classes"]) != list(schema.classes):
-        return "its classes have other names or another order."
-    if told is not None and Schema.from_dict(told).quantity != schema.quantity:
-        return "it tells another quantity, in another unit or at other levels."
-    if (
-        told is not None
-        and not _named(graph)
-        and _categories(told) != _categories(schema.as_dict())
-    ):
-        return "a column's categories have other names or another order."
-    features = [f["name"] for f in (told or about.get("statistics") or {}).get("features", [])]
-    if features and features != [f.name for f in schema.features]:
-        return "its features have other names or another order."
-    return ""
-
-
-def _named(graph: Any) -> bool:
-    """Whether each input is one column [B], so that nothing depends on their order or on codes."""
-    return all(len(_dims(value)) == 1 for value in graph.input)
-
-
-def _other_rows(graph: Any, schema: Schema) -> str:
-    """Return why a model does not take such rows; empty if it does."""
-    if _named(graph):
-        names = [value.name for value in graph.input]
-        wrong = names != [feature.name for feature in schema.features]
-        return "its features have other names or another order." if wrong else ""
-    wanted, given = _dims(graph.input[0])[1:], list(schema.shape)
-    if len(wanted) != len(given) or any(
-        w not in (0, g) for w, g in zip(wanted, given, strict=True)
-    ):
-        return f"it takes rows of shape {wanted}, the data has {given}."
-    return ""
-
-
-def _categories(schema: Mapping[str, Any]) -> list[list[str]]:
-    return [list(feature.get("categories", ())) for feature in schema["features"]]
-
-
-def _dims(value: Any) -> list[int]:
-    """Return the sizes of a graph's input or output; 0 where any is taken."""
-    return [int(dim.dim_value) for dim in value.type.tensor_type.shape.dim]
 
 
 def watched(specs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
