@@ -149,9 +149,9 @@ def rare(root: Path, rows: int = 400) -> dict[str, Any]:
     draw = np.random.default_rng(1)
     event = draw.random(rows) < 0.15
     speed, road = 50 + 25 * event + draw.normal(0, 15, rows), draw.choice(["dry", "wet"], rows)
-    lines = ["speed,road,target"]
+    lines = ["hour,speed,road,target"]
     lines += [
-        f"{speed[at]:.1f},{road[at]},{'crash' if event[at] else 'none'}" for at in range(rows)
+        f"{at},{speed[at]:.1f},{road[at]},{'crash' if event[at] else 'none'}" for at in range(rows)
     ]
     root.joinpath("rows.csv").write_text("\n".join(lines) + "\n")
     asked = params(
