@@ -16,7 +16,11 @@ from stillhouse.receipt.schema import check
 from stillhouse.receipt.summary import summary, text
 from stillhouse.workspace import Workspace, load_tensors
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::stillhouse.data.notices.DataNotice",
+)
 STEPS = (
     "prepare",
     "validate",
