@@ -1,6 +1,7 @@
 import torch
 
 from stillhouse.attacks.space import Space
+from stillhouse.attacks.threat import Threat
 from stillhouse.data.schema import Feature, Schema
 
 NAN = torch.nan
@@ -50,3 +51,19 @@ def test_a_series_has_its_features_last():
     space = Space.of(Schema("series", (4, 3), ("a", "b"), tuple(Feature(n) for n in "xyz")), series)
     assert space.low[0].tolist() == [0.0, 1.0, 2.0]
     assert space.high[3].tolist() == [21.0, 22.0, 23.0]
+
+
+def test_what_holds_between_columns_is_not_broken_and_what_does_not_hold_may_stay():
+    names = (Feature("high"), Feature("low"), Feature("least"))
+    schema = Schema("table", (3,), ("a", "b"), names, constraints=("high > low", "low >= least"))
+    clean = torch.tensor([[5.0, 3.0, 1.0], [5.0, 3.0, 1.0], [5.0, 3.0, 3.0], [1.0, 4.0, 0.0]])
+    space = Space.of(schema, torch.tensor([[9.0, 9.0, 9.0], [0.0, 0.0, 0.0]]))
+    moved = torch.tensor([[6.0, 4.0, 2.0], [3.0, 4.0, 2.0], [5.0, 2.0, 3.0], [0.5, 4.5, 0.0]])
+    found = space.clip(moved, clean)
+    assert found[0].tolist() == [6.0, 4.0, 2.0]  # holds: all of it is kept
+    assert found[1].tolist() == [5.0, 3.0, 2.0]  # both columns are put back
+    assert found[2].tolist() == [5.0, 3.0, 3.0]
+    assert found[3].tolist() == [0.5, 4.5, 0.0]  # was broken before
+    threat = Threat("linf", 2.0, space)
+    assert threat.allows(threat.project(moved, clean), clean).all()
+    assert not threat.allows(moved[1:2], clean[1:2]).item()

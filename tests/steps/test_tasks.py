@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from steps.classroom import run
 
-from stillhouse.errors import SettingsError, UsageError
+from stillhouse.errors import DataRefused, SettingsError, UsageError
 from stillhouse.receipt.schema import check
 from stillhouse.receipt.summary import summary, text
 from stillhouse.workspace import Workspace, load_tensors
@@ -204,3 +204,22 @@ def test_a_positive_class_that_is_none_is_refused_with_the_nearest(tmp_path):
     asked["prepare"]["positive"] = "crsh"
     with pytest.raises(SettingsError, match=r"'crsh'.*crash"):
         run(tmp_path, "prepare", asked)
+
+
+def pressures(root: Path, wrong: int) -> dict[str, Any]:
+    lines = ["systolic,diastolic,target"]
+    for at in range(120):
+        high, low = (120 + at / 10, 80 - at / 10) if at >= wrong else (70 + at, 80 + at)
+        lines.append(f"{high},{'' if at % 9 == 5 else low},{'ab'[at % 2]}")
+    root.joinpath("rows.csv").write_text("\n".join(lines) + "\n")
+    asked = params()
+    asked["prepare"]["constraints"] = ["systolic > diastolic"]
+    return asked
+
+
+def test_rows_that_break_what_holds_between_columns_are_refused_and_named(tmp_path):
+    walk(tmp_path, pressures(tmp_path, 0), STEPS[:2])
+    schema = Workspace(tmp_path).read_json("artifacts/prepare/schema.json")
+    assert schema["constraints"] == ["systolic > diastolic"]
+    with pytest.raises(DataRefused, match=r"diastolic.*systolic|systolic.*diastolic"):
+        walk(tmp_path, pressures(tmp_path, 4), STEPS[:2])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from stillhouse.data.constraints import parse
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.models.normalize import FEATURE_AXIS
 
@@ -27,6 +28,8 @@ class Space:
         deviation: Each feature's standard deviation over the rows; 0 where it is constant.
         mutable: Bool: what may change. Categories, yes/no columns, constants and what the schema
             holds fixed may not.
+        ordered: Pairs of columns, the first above the second (True: or equal), that hold in every
+            row; a change that would break one leaves both columns as they were.
         missing: Bool: which cells the schema lets be missing; an attack never makes use of that, a
             corruption may.
     """
@@ -37,6 +40,7 @@ class Space:
     deviation: Tensor
     mutable: Tensor
     missing: Tensor = field(default_factory=lambda: torch.tensor(False))
+    ordered: tuple[tuple[int, int, bool], ...] = ()
 
     @classmethod
     def box(cls, low: float = 0.0, high: float = 1.0) -> "Space":
@@ -88,21 +92,46 @@ class Space:
         mutable, missing = (
             t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing)
         )
-        return cls(low, high, scale, deviation, mutable, missing)
+        return cls(low, high, scale, deviation, mutable, missing, _ordered(schema))
 
     def clip(self, inputs: Tensor, clean: Tensor) -> Tensor:
         """Return `inputs` [B, *shape] cut at the bounds; values of `clean` that lie outside them
-        count as allowed, missing cells stay missing.
+        count as allowed, missing cells stay missing, and what holds between columns still does.
         """
-        return torch.minimum(
+        boxed = torch.minimum(
             torch.maximum(inputs, torch.minimum(self.low, clean)), torch.maximum(self.high, clean)
         )
+        for _ in self.ordered:  # what one constraint puts back may break another
+            for above, below, equal in self.ordered:
+                broken = _broken(boxed, above, below, equal) & ~_broken(clean, above, below, equal)
+                boxed = _put_back(boxed, clean, broken, (above, below))
+        return boxed
 
     def open(self, clean: Tensor) -> Tensor:
         """Return which inputs [B, *shape] of these rows may change: mutable ones that are not
         missing.
         """
         return self.mutable & ~clean.isnan()
+
+
+def _ordered(schema: Schema) -> tuple[tuple[int, int, bool], ...]:
+    names = [feature.name for feature in schema.features]
+    told = [parse(text, schema, "schema.constraints") for text in schema.constraints]
+    return tuple((names.index(one.above), names.index(one.below), one.equal) for one in told)
+
+
+def _broken(rows: Tensor, above: int, below: int, equal: bool) -> Tensor:
+    """Return which rows [B] have a column that should be above another one below it; a missing cell
+    breaks nothing.
+    """
+    high, low = rows[:, above], rows[:, below]
+    return high < low if equal else high <= low
+
+
+def _put_back(rows: Tensor, clean: Tensor, which: Tensor, columns: tuple[int, int]) -> Tensor:
+    chosen = torch.zeros(rows.shape[1], dtype=torch.bool)
+    chosen[list(columns)] = True
+    return torch.where(which[:, None] & chosen, clean, rows)
 
 
 def _may_change(feature: Feature) -> bool:

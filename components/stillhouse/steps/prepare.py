@@ -13,6 +13,7 @@ from annotated_types import Gt, Lt
 from stillhouse import config, plugins
 from stillhouse.config import Natural, Spec
 from stillhouse.data import prepared
+from stillhouse.data.constraints import parse
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.notices import ClassAbsent, DataNotice, RowsSetAside, SplitUneven
 from stillhouse.data.pick import Pick, pick
@@ -47,6 +48,8 @@ class Settings:
         unlabelled: How many more they see without; null: 0.
         positive: Of two classes the one that is looked for (the sick, the crash), of which
             sensitivity and precision speak; null: the second by name.
+        constraints: What holds between two columns of every row, such as `systolic > diastolic`:
+            validation checks it, and neither attacks nor corruptions break it.
         quantiles: Of a regression: levels that the models tell in place of the mean, with 0.5 among
             them, such as [0.1, 0.5, 0.9].
     """
@@ -57,6 +60,7 @@ class Settings:
     labelled: Natural | None = None
     unlabelled: Natural | None = None
     positive: str | None = None
+    constraints: tuple[str, ...] = ()
     quantiles: tuple[Level, ...] = ()
 
     def __post_init__(self) -> None:
@@ -189,7 +193,10 @@ def _read(settings: Settings, job: Job) -> Dataset:
 
 
 def _answered(schema: Schema, settings: Settings, name: str) -> Schema:
-    """Return the schema with what the settings want to be told of its target."""
+    """Return the schema with what the settings say of its columns and its target."""
+    for at, text in enumerate(settings.constraints):
+        parse(text, schema, f"prepare.constraints.{at}")
+    schema = replace(schema, constraints=settings.constraints)
     if settings.positive is not None:
         if len(schema.classes) != 2 or settings.positive not in schema.classes:
             raise SettingsError(

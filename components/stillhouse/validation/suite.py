@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from stillhouse.data.constraints import parse
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.validation import table
@@ -104,7 +105,23 @@ def suite(
             )
     for feature in schema.features if schema.tabular and not table.by_statistics(schema) else ():
         expected += _of_feature(feature, settings)
+    expected += _of_constraints(schema)
     return expected + _of_settings(schema, settings, columns, written)
+
+
+def _of_constraints(schema: Schema) -> list[Expected]:
+    """Rows in which one of two cells is missing cannot break what holds between them."""
+    found = []
+    for at, text in enumerate(schema.constraints):
+        told = parse(text, schema, f"prepare.constraints.{at}")
+        arguments = {
+            "column_A": told.above,
+            "column_B": told.below,
+            "or_equal": told.equal,
+            "ignore_row_if": "either_value_is_missing",
+        }
+        found.append(Expected("expect_column_pair_values_a_to_be_greater_than_b", arguments))
+    return found
 
 
 def _of_targets(schema: Schema, settings: Settings) -> list[Expected]:
