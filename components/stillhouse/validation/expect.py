@@ -213,11 +213,13 @@ def _observed(
     if count == 0:
         return f"nothing unexpected in {total}"
     classes = [str(entry[table.CLASS]) for entry in index[:3] if table.CLASS in entry]
-    odd = [_text(value) for value in found.get("partial_unexpected_list", [])[:3]]
-    said = [f"{name} ({value})" for name, value in zip(classes, odd, strict=False)]
-    values = said if called else classes or odd
+    texts = [_text(value) for value in found.get("partial_unexpected_list", [])]
+    said = [f"{name} ({value})" for name, value in zip(classes, texts, strict=False)]
+    different = list(dict.fromkeys(texts))
+    values = said if called else classes or different[:3]
+    more = count > len(values) if classes else len(different) > len(values)
     what = "classes" if classes else "rows"
-    return f"{count} of {total} {what} unexpected: {', '.join(values)}{', …' if count > 3 else ''}"
+    return f"{count} of {total} {what} unexpected: {', '.join(values)}{', …' if more else ''}"
 
 
 def _text(value: Any) -> str:
