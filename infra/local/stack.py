@@ -164,7 +164,7 @@ class Stack:
             config = self.folder / "auth.ini"
             config.write_text(
                 "[mlflow]\n"
-                "default_permission = EDIT\n"
+                "default_permission = READ\n"
                 f"database_uri = {self.postgres.url('mlflow_auth')}\n"
                 "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
                 "auth_cache_ttl_seconds = 60\n"

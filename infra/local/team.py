@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import accounts
 import backup
+from accounts import Accounts, Refused
 from postgres import Missing
 from stack import NotHealthy, Stack, has_accounts
 
@@ -62,9 +62,10 @@ def env(stack: Stack, asked: argparse.Namespace) -> int:
 
 def user(stack: Stack, asked: argparse.Namespace) -> int:
     """Make an account and print its .env."""
-    password = accounts.add(stack, asked.name)
-    for model in asked.only_trains:
-        accounts.only_trains(stack, asked.name, model)
+    if not has_accounts():
+        raise NotHealthy("MLflow has no accounts here: Flask-WTF is not installed.")
+    known = Accounts(stack.url("mlflow"), stack.secrets["MLFLOW_ADMIN_PASSWORD"])
+    password = known.add(asked.name, asked.only_trains)
     found = stack.client(asked.name, password)
     print("\n".join(f"{name}={value}" for name, value in found.items()))
     return 0
@@ -101,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     sub.set_defaults(act=remove)
     sub = acts.add_parser("user", help=user.__doc__)
     sub.add_argument("name")
-    sub.add_argument("--only-trains", metavar="MODEL", action="append", default=[])
+    sub.add_argument("--only-trains", metavar="MODEL", default="")
     sub.set_defaults(act=user)
     return made
 
@@ -113,7 +114,7 @@ def main() -> int:
     try:
         code: int = asked.act(Stack(asked.folder.resolve(), asked.project.resolve()), asked)
         return code
-    except (NotHealthy, Missing, RuntimeError, OSError) as error:
+    except (NotHealthy, Refused, Missing, RuntimeError, OSError) as error:
         print(f"✕ {error}", file=sys.stderr)
         return 1
 

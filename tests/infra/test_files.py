@@ -133,7 +133,7 @@ def test_mlflow_asks_for_accounts_runs_no_jobs_and_takes_only_its_own_sources():
     local = (INFRA / "local" / "stack.py").read_text()
     assert pattern in local
     accounts = (INFRA / "images" / "auth.ini").read_text().splitlines()
-    for line in ("default_permission = EDIT", "auth_cache_ttl_seconds = 60"):
+    for line in ("default_permission = READ", "auth_cache_ttl_seconds = 60"):
         assert line in accounts
         assert line in local
 
