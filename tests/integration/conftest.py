@@ -17,7 +17,15 @@ from stillhouse_flows import server
 
 # What looks at the first run comes before what spoils it; files with projects of their own come
 # last.
-ORDER = ("test_house", "test_dvc", "test_changes", "test_killed", "test_bad_input", "test_wheel")
+ORDER = (
+    "test_house",
+    "test_dvc",
+    "test_remote",
+    "test_changes",
+    "test_killed",
+    "test_bad_input",
+    "test_wheel",
+)
 
 
 def _place(item: pytest.Item) -> int:
@@ -104,14 +112,14 @@ def _lane(request: pytest.FixtureRequest, place: Path) -> Iterator[dict[str, Fut
         signal.signal(signal.SIGINT, signal.default_int_handler)
     asked = {item.path.stem for item in request.session.items}
     told = {
-        "test_dvc": ("repeated", stories.repeated),
-        "test_killed": ("killed", stories.killed),
+        "repeated": (stories.repeated, {"test_dvc", "test_remote"}),
+        "killed": (stories.killed, {"test_killed"}),
     }  # in the order in which they are asked for
     with ThreadPoolExecutor(max_workers=1) as executor:
         lane = {
             name: executor.submit(story, place)
-            for file, (name, story) in told.items()
-            if file in asked
+            for name, (story, files) in told.items()
+            if files & asked
         }
         yield lane
         for future in lane.values():
