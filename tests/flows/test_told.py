@@ -48,7 +48,8 @@ def test_a_promotion_is_told_even_if_the_run_was_killed_before_it_could(house: H
         assert kinds(got) == [("promoted", 1)]
         house.json("run", env=env)
         assert kinds(got) == [("promoted", 1)]
-        rejected = house.json("run", "--set", "gate.rules.0.at_least=0.999", env=env, code=3)
+        strict = "gate.rules=[{metric: test/accuracy, at_least: 0.999}]"
+        rejected = house.json("run", "--set", strict, env=env, code=3)
         assert kinds(got)[1:] == [(rejected["outcome"], None)]
         house.stillhouse("run", "--set", "teacher.gate.at_least=1.0", env=env, code=None)
     assert len([line for line in told if line.startswith("Subject: digits: promoted")]) == 1
