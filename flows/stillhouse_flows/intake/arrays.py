@@ -1,52 +1,83 @@
 """Arrays that numpy or MNIST's authors saved."""
 
-import zipfile
+import re
 from pathlib import Path
 from typing import Any
 
-from stillhouse.data.archive import read_arrays
+from numpy.typing import NDArray
+
+from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.errors import SourceError, UsageError
 from stillhouse_flows.intake.hints import By, Guess, Hints
 
 FEW_GROUPS = 3
+COLOURS = (1, 3)  # channels
+PARTS = {
+    part: re.compile(pattern, re.IGNORECASE)
+    for part, pattern in {
+        "inputs": r"inputs|x|images?|data|features|signals?|(x|images?|inputs)_train|"
+        r"train_(x|images?|inputs|data)",
+        "targets": r"targets?|y|labels?|classes|(y|labels?|targets?)_train|train_(y|labels?)",
+        "groups": r"groups?|subjects?|patients?|persons?|users?|wearers?|speakers?|people",
+        "time": r"times?|timestamps?",
+    }.items()
+}
 SQUARE = 8  # a side from which [N, S, S] is taken for grey images
 
 
 def npz(path: Path, place: str, hints: Hints) -> Guess:
-    """Return how an npz file can be read.
+    """Return how an npz file can be read, whatever its arrays are called.
 
     Raises:
-        SourceError: It is none, or has no `inputs`.
+        SourceError: It is none, or no array is evidently the inputs.
     """
-    found = read_arrays(path, ("inputs", "groups", "time"))
-    if "inputs" not in found:
-        names = ", ".join(sorted(_names(path))) or "none"
-        raise SourceError(
-            f"there is no array 'inputs' (there are: {names}).",
-            where=path.name,
-            fix="Save it with np.savez(file, inputs=…, targets=…, groups=…).",
-        )
+    names = _parts(path)
+    found = read_arrays(path, tuple(names.values()))
+    inputs = found[names["inputs"]]
     source: dict[str, Any] = {"name": "npz", "path": place}
+    source |= {part: name for part, name in names.items() if part != name}
     notes = []
     if hints.kind != "auto":
         source["kind"] = hints.kind
-    elif found["inputs"].ndim == 3:
-        _, height, width = found["inputs"].shape
-        grey = height == width >= SQUARE or found["inputs"].dtype == "uint8"
+    elif inputs.ndim == 3:
+        _, height, width = inputs.shape
+        grey = height == width >= SQUARE or inputs.dtype == "uint8"
         source["kind"] = "image" if grey else "series"
         what = "grey images" if grey else "series [T, D]"
         notes.append(f"rows of {height} × {width} are taken for {what}; --kind says otherwise.")
+    if source.get("kind", "image" if inputs.ndim == 4 else "") == "image":
+        source |= _pixels(inputs)
     by: By = "row"
-    if "groups" in found and len(set(found["groups"].tolist())) >= FEW_GROUPS:
+    if "groups" in names and len(set(found[names["groups"]].tolist())) >= FEW_GROUPS:
         by = "group"
-    elif "time" in found:
+    elif "time" in names:
         by = "time"
     return Guess(source, by, tuple(notes))
 
 
-def _names(path: Path) -> list[str]:
-    with zipfile.ZipFile(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
+def _parts(path: Path) -> dict[str, str]:
+    """Return part → the array that plays it, by its name."""
+    read_arrays(path, ())  # says what the file is, if it is no npz
+    there = array_names(path)
+    parts = {
+        part: name
+        for part, pattern in PARTS.items()
+        if (name := next((name for name in there if pattern.fullmatch(name)), None))
+    }
+    if "inputs" not in parts:
+        raise SourceError(
+            f"no array is evidently the inputs; there are: {', '.join(there) or 'none'}.",
+            where=path.name,
+            fix="Save it with np.savez(file, inputs=…, targets=…, groups=…).",
+        )
+    return parts
+
+
+def _pixels(inputs: NDArray[Any]) -> dict[str, Any]:
+    """Return what brings images to [N, channels, height, width] in [0, 1]."""
+    last = inputs.ndim == 4 and inputs.shape[-1] in COLOURS and inputs.shape[1] not in COLOURS
+    deep = inputs.size > 0 and float(inputs.max()) > 2
+    return ({"channels": "last"} if last else {}) | ({"scale": 255} if deep else {})
 
 
 def idx(path: Path, place: str) -> Guess:

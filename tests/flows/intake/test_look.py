@@ -8,6 +8,7 @@ from stillhouse.errors import SourceError, UsageError
 from stillhouse_flows.intake.columns import unit_of
 from stillhouse_flows.intake.hints import Guess, Hints
 from stillhouse_flows.intake.look import guess
+from stillhouse_flows.intake.plan import read
 
 
 def parts(found: Guess) -> dict[str, str]:
@@ -79,6 +80,22 @@ def test_grey_images_in_an_npz_are_told_from_series(tmp_path: Path):
     np.savez(tmp_path / "b.npz", inputs=np.zeros((20, 50, 3)), targets=targets)
     kinds = [guess(tmp_path / f"{name}.npz", tmp_path, Hints()).source["kind"] for name in "ab"]
     assert kinds == ["image", "series"]
+
+
+def test_arrays_of_other_names_are_found_and_bytes_are_scaled(tmp_path: Path):
+    images = np.full((20, 12, 12, 3), 200, dtype=np.uint8)
+    np.savez(tmp_path / "signs.npz", X=images, y=np.arange(20) % 2, subjects=np.arange(20) % 5)
+    found = guess(tmp_path / "signs.npz", tmp_path, Hints())
+    said = {"inputs": "X", "targets": "y", "groups": "subjects", "channels": "last", "scale": 255}
+    assert dict(found.source) == {"name": "npz", "path": "signs.npz", **said}
+    assert found.by == "group"
+    assert read(found, tmp_path)[1].schema.shape == (3, 12, 12)
+
+
+def test_an_npz_without_evident_inputs_lists_its_arrays(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", alpha=np.zeros(3), beta=np.zeros(3))
+    with pytest.raises(SourceError, match="alpha, beta"):
+        guess(tmp_path / "a.npz", tmp_path, Hints())
 
 
 def test_a_file_outside_the_project_keeps_its_whole_path(tmp_path: Path):
