@@ -216,7 +216,7 @@ def test_train_rows_that_no_student_sees_need_no_answer(workspace: Workspace) ->
         (
             {**FIT, "gate": {"metric": "val/accuracy"}},
             SettingsError,
-            r"teacher\.gate\.at_least: this setting is required",
+            r"teacher\.gate: the gate needs exactly one of at_least and at_most",
         ),
         ({"name": "predictions", "path": 3}, SettingsError, r"teacher\.path"),
         ({"name": "onnx"}, SettingsError, r"teacher\.path: this setting is required"),

@@ -258,7 +258,7 @@ def test_a_study_that_always_diverges_names_the_rows_or_the_learning_rate(root: 
         ("tune.trials=0", r"tune\.trials"),
         ("tune.trails=5", "Did you mean 'trials'"),
         ("tune.workers=two", r"tune\.workers"),
-        ("tune.objectives=[val/acc]", "Did you mean 'val/accuracy'"),
+        ("tune.objectives=[val/acuracy]", "Did you mean 'val/accuracy'"),
         ("tune.objectives=[test/accuracy]", "only val chooses"),
         ("distill.method.temperature={float: [-1, 20]}", "temperature"),
         ("distill.method.temperature={float: [20, 1]}", "temperature"),

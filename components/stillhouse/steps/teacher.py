@@ -111,7 +111,7 @@ def _check_bound(gate: Gate) -> None:
     if "accuracy" in gate.metric and not 0 <= gate.bound <= 1:
         raise SettingsError(
             f"the bound {gate.bound:g} is no share.",
-            where="teacher.gate",
+            where=f"teacher.gate.{'at_most' if gate.at_least is None else 'at_least'}",
             fix="Shares are 0 to 1: write 0.9 for 90 %.",
         )
 
@@ -193,7 +193,7 @@ def run(job: Job) -> Metrics:
 
 
 def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) -> None:
-    """Look before the whole job, and tell what it will take."""
+    """Look before the whole job; tell what it will take where that is money, minutes or doubt."""
     val, test, picked = asked
     views = (job.params.get("knowledge") or {}).get("views") or 1
     whole = Whole(
@@ -202,7 +202,8 @@ def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) ->
         + (views - 1) * (len(picked) if oracle.usd_per_row else 0),
     )
     found = probe(oracle, val, whole, job.clock)
-    job.told(found.sentence)
+    if found.notable:
+        job.told(found.sentence)
     job.timing["probe/job_seconds"] = round(found.seconds, 3)
 
 
