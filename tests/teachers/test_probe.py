@@ -42,6 +42,11 @@ def test_it_says_how_good_the_teacher_is_and_what_the_whole_job_takes(val: Datas
     assert found.seconds == pytest.approx(100)
     assert "right on 9" in found.sentence
     assert "1,000 answers take about 100 s." in found.sentence
+    assert found.notable
+
+
+def test_a_quick_free_and_good_teacher_is_not_worth_a_word(val: Dataset) -> None:
+    assert not probe(oracle(knowing(val)), val, JOB, ManualClock()).notable
 
 
 def test_a_price_is_told_and_a_job_beyond_the_cap_is_not_begun(val: Dataset) -> None:
@@ -61,6 +66,7 @@ def test_a_price_is_told_and_a_job_beyond_the_cap_is_not_begun(val: Dataset) -> 
     found = probe(paid, val, Job(1000, 400), ManualClock())
     assert paid.asked == 16
     assert "$4.00 for 400 of them" in found.sentence
+    assert found.notable
     with pytest.raises(OverBudget):
         probe(paid, val, Job(1000, 600), ManualClock())
     assert paid.asked == 16
@@ -89,10 +95,9 @@ def test_a_useless_teacher_is_told_of_and_let_through(val: Dataset) -> None:
     assert found.accuracy is not None
     assert found.accuracy < 0.25
     constant = oracle(lambda inputs, rows: torch.eye(10)[3].repeat(len(rows), 1))
-    assert (
-        "no better than always saying the commonest class"
-        in probe(constant, val, JOB, ManualClock()).sentence
-    )
+    told = probe(constant, val, JOB, ManualClock())
+    assert told.notable
+    assert "no better than always saying the commonest class" in told.sentence
 
 
 @pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(64)])

@@ -18,6 +18,7 @@ STEADY = 1e-3  # of a probability: other company in a batch moves a row's answer
 # Another order of the classes is told only where it would be right in most rows, and where there
 # are rows enough that no order of C classes fits by luck.
 RIGHT, ROWS_A_CLASS = 0.5, 5
+LONG = 60.0  # seconds of a job that are worth a word before it begins
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,16 @@ class Probe:
     job: Job
 
     @property
+    def doubtful(self) -> bool:
+        """Whether a constant answer would be right as often."""
+        return self.accuracy is not None and self.accuracy <= self.commonest
+
+    @property
+    def notable(self) -> bool:
+        """Whether anybody should be stopped for it: it costs money or minutes, or looks wrong."""
+        return self.usd > 0 or self.seconds > LONG or self.doubtful
+
+    @property
     def sentence(self) -> str:
         """What a user is told before the job begins."""
         right = (
@@ -67,7 +78,7 @@ class Probe:
         doubt = (
             f" That is no better than always saying the commonest class ({self.commonest:.1%}): "
             "look at its preprocessing (mean, std, size) and at the order of its classes."
-            if self.accuracy is not None and self.accuracy <= self.commonest
+            if self.doubtful
             else ""
         )
         return (
