@@ -178,3 +178,16 @@ def test_a_folder_whose_file_is_spoilt_in_the_cache_too_is_made_and_kept_whole(r
 
 def _holds(path: Path, data: bytes) -> bool:
     return path.is_file() and path.read_bytes() == data
+
+
+def test_what_is_stale_is_asked_again_when_another_dvc_command_has_ended(root: Path):
+    list_of_users, told = another(root), []
+    stages = Stages(root, {}, told.append, Waiting(lambda: list_of_users.unlink(missing_ok=True)))
+    assert stages.stale(["brew"]) == []
+    stages.close()
+    assert len(told) == 1
+    another(root)
+    stages = Stages(root, {}, lambda sentence: None)
+    with pytest.raises(Busy, match="dvc repro brew"):
+        stages.up_to_date("brew")
+    stages.close()

@@ -112,6 +112,7 @@ class Stages:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        from dvc.lock import LockError
         from dvc.repo import lock_repo
 
         # DVC takes a stage of its run cache to lie in the current folder, and a scheduled flow may
@@ -122,6 +123,8 @@ class Stages:
                 yield
         except sqlite3.Error as error:  # what DVC remembers of files: full disk, no memory
             raise OSError(f"DVC cannot use its database: {error}") from None
+        except LockError as error:  # a path is taken while we hold the repository
+            raise self._busy(error) from None
 
     def _waited(self, take: Callable[[], T]) -> T:
         """Take one of DVC's locks, and wait for whoever has it: a step that DVC starts never waits
@@ -137,17 +140,21 @@ class Stages:
             try:
                 return take()
             except LockError as error:
-                who = " ".join(str(error).split())
                 if self.clock.seconds() > deadline:
-                    raise Busy(
-                        f"DVC is busy here: {who}",
-                        where=str(self.root),
-                        fix="Wait for the other DVC command to end.",
-                    ) from None
+                    raise self._busy(error) from None
                 if not told:
-                    self.told(f"Waiting for another DVC command: {who}")
+                    self.told(f"Waiting for another DVC command: {' '.join(str(error).split())}")
                     told = True
+            except sqlite3.Error as error:
+                raise OSError(f"DVC cannot use its database: {error}") from None
             self.clock.sleep(0.5)
+
+    def _busy(self, error: Exception) -> Busy:
+        return Busy(
+            f"DVC is busy here: {' '.join(str(error).split())}",
+            where=str(self.root),
+            fix="Wait for the other DVC command to end.",
+        )
 
     def _stage(self, name: str) -> Any:
         """Return a stage; dvc.yaml and dvc.lock are read again only if they changed, since that
@@ -178,8 +185,15 @@ class Stages:
         """Return the stages whose settings, code, inputs or outputs differ from what dvc.lock
         recorded.
         """
-        with self._locked():
-            return [name for name in names if self._stage(name).changed()]
+        from dvc.repo import lock_repo
+
+        asked = list(names)
+
+        def ask() -> list[str]:
+            with contextlib.chdir(self.root), lock_repo(self.repo):
+                return [name for name in asked if self._stage(name).changed()]
+
+        return self._waited(ask)
 
     def whole(self, name: str) -> bool:
         """Whether the stage's outputs have the hashes that dvc.lock recorded; asked of files, not
