@@ -15,13 +15,14 @@ StillhouseError               1  something failed
 │   ├── StaleHead                the champion changed since it was looked at
 │   └── OverBudget               the next step would cost more than was allowed
 ├── TrainingFailed            1  NaN loss; the rows are named
-├── ExportFailed              1  edge: the format has no words for the student, or its file answers
-otherwise ├── AttackFailed              1  attacks: an attack returned what it may not ├──
-CorruptionFailed          1  robustness: a corruption returned what it may not ├── Missing, Exists
-1  tracking: MLflow answered that there is no such thing, or one already ├── Corrupt
-1  bytes differ from the hash that was recorded for them ├── Busy                      1  somebody
-else holds the workspace ├── Injected                  1  failpoints: a test asked for it └──
-ServerUnreachable         1  MLflow or Prefect does not answer; may pass, so a task tries again
+├── ExportFailed              1  edge: no words for the student, or its file answers otherwise
+├── AttackFailed              1  attacks: an attack returned what it may not
+├── CorruptionFailed          1  robustness: a corruption returned what it may not
+├── Missing, Exists           1  tracking: MLflow has no such thing, or one already
+├── Corrupt                   1  bytes differ from the hash that was recorded for them
+├── Busy                      1  somebody else holds the workspace
+├── Injected                  1  failpoints: a test asked for it
+└── ServerUnreachable         1  MLflow or Prefect does not answer; may pass: tasks try again
 """
 
 from typing import ClassVar
