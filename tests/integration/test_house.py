@@ -17,19 +17,8 @@ from integration.house import STEPS, House, states
 from mlflow import MlflowClient
 
 from stillhouse.failpoints import DECLARED
+from stillhouse.plugins import POINTS
 from stillhouse.workspace import sha256
-
-POINTS = (
-    "methods",
-    "architectures",
-    "attacks",
-    "sources",
-    "teachers",
-    "selectors",
-    "rules",
-    "exporters",
-    "corruptions",
-)
 
 
 def served(house: House) -> tuple[float, int]:
@@ -63,10 +52,13 @@ def test_the_first_run_promotes_version_one_and_says_so_in_one_object(house: Hou
     }
 
 
-def test_people_are_told_each_step_on_stderr_and_nothing_else(first: First):
-    lines = [line.split() for line in first.done.err.splitlines()]
-    assert [words[1] for words in lines] == list(STEPS), first.done.err
-    assert all(words[0] == "✓" and words[-1] == "ran" for words in lines)
+def test_people_are_told_each_step_on_stderr_and_how_large_the_student_is(first: First):
+    lines = first.done.err.splitlines()
+    steps = [line.split() for line in lines if line.strip().startswith("✓")]
+    assert [words[1] for words in steps] == list(STEPS), first.done.err
+    assert all(words[-1] == "ran" for words in steps)
+    [size] = [line for line in lines if not line.strip().startswith("✓")]
+    assert "parameters and" in size  # known before the training that it is for
 
 
 def test_the_first_run_leaves_nothing_running_and_nothing_in_the_home_folder(first: First):
@@ -180,7 +172,7 @@ def test_the_champion_answers_rows_from_a_file(house: House):
 
 def test_plugins_of_every_point_are_listed_with_their_origin(house: House):
     told = house.json("plugins")
-    assert tuple(told) == POINTS
+    assert tuple(told) == tuple(POINTS)
     for point in POINTS:
         assert told[point], point
         assert all(

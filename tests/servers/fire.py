@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def rolls_back(head: int) -> Act:
     return partial(rollback, head=head)
 
 
-def shoot(root: str, uri: str, act: Act, go: Event, points: str, timeout: float, told: str) -> None:
+def shoot(root: str, uri: str, act: Act, go: str, points: str, timeout: float, told: str) -> None:
     """Act when all are told to, and leave a word of how it ended: what it was told, for us to hold
     against the ledger.
     """
@@ -123,7 +122,9 @@ def shoot(root: str, uri: str, act: Act, go: Event, points: str, timeout: float,
     )
     registry = Registry.open(place(Path(root), uri), MODEL)
     Path(f"{told}.ready").touch()
-    go.wait()
+    # A file, not an event: a process killed as it wakes would keep an event's lock for ever.
+    while not Path(go).exists():
+        time.sleep(0.002)
     failpoints.arm(points)
     try:
         done = act(registry)
@@ -160,7 +161,8 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
     folder = where.root / "told"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    go, processes = context.Event(), []
+    go, processes = where.root / "go", []
+    go.unlink(missing_ok=True)
     if where.proxy is not None:
         where.proxy.chaos = Chaos(where.lot, where.share, seconds=where.timeout + 1)
     struck = Counter(where.proxy.struck) if where.proxy else Counter()
@@ -170,7 +172,7 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
             str(where.root),
             where.uri,
             act,
-            go,
+            str(go),
             point,
             where.timeout,
             str(folder / f"{number}"),
@@ -178,7 +180,7 @@ def volley(where: Range, acts: list[Act]) -> tuple[list[tuple[Act, str]], int]:
         processes.append(context.Process(target=shoot, args=words))
         processes[-1].start()
     _ready(folder, len(acts))
-    go.set()
+    go.touch()
     for process in where.lot.sample(processes, int(len(processes) * MURDERED)):
         time.sleep(where.lot.random() * where.spread)  # and some wherever they are
         process.kill()
