@@ -102,6 +102,14 @@ class Team:
             )
         )
 
+    def first_run(self, flow: str = "retrain", patience: float = 120.0) -> Any:
+        """Wait until the scheduler has made the flow's first run, and return it."""
+        deadline = time.monotonic() + patience
+        while not (found := self.runs(flow)):
+            assert time.monotonic() < deadline, "the scheduler made no run"
+            time.sleep(0.5)
+        return found[0]
+
     def state(self, run: str) -> tuple[str, str, str]:
         """Return type, name and message of a run's state."""
         found = self.ask(f"flow_runs/{run}")["state"]

@@ -15,7 +15,7 @@ def scheduled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
     with team(tmp_path_factory.mktemp("by itself")) as made:
         made.deploy(retrain=OFTEN)
         made.work()
-        [run, *_] = made.runs()
+        run = made.first_run()
         made.until(run["id"])
         yield made
 
