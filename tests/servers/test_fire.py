@@ -1,11 +1,17 @@
-"""One small round of each kind in every test run; the large ones are tests/faults/test_promoters."""
+"""One small round of each kind; the large ones are tests/faults/test_promoters.
+
+How many die depends on how fast a machine is, so that these are stories, not part of every run.
+"""
 
 import random
 from pathlib import Path
 
+import pytest
 from faults.tally import SEED
 from servers import fire
 from servers.proxy import Proxy
+
+pytestmark = pytest.mark.stories
 
 
 def test_promoters_of_whom_some_die_take_effect_once_on_sqlite(tmp_path: Path) -> None:
