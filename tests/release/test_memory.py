@@ -57,6 +57,16 @@ def test_a_ledger_that_grows_is_believed_and_remembered(grown: Registry) -> None
     assert problems(grown) == []
 
 
+def test_whoever_promotes_remembers_the_head_that_it_made(
+    root: Path, model: str, registry: Registry
+) -> None:
+    house.release(root, model, house.student(1))
+    assert memory.recall(registry).head == 1
+    registry.mlflow.delete_model_version(f"{model}--ledger", "1")
+    with pytest.raises(Corrupt, match="head is 0, and was 1"):
+        memory.read(registry)
+
+
 def test_the_newest_entry_edited_in_the_database_is_seen_though_the_head_is_the_same(
     root: Path, model: str, grown: Registry
 ) -> None:

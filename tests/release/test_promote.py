@@ -261,6 +261,44 @@ def test_a_version_that_is_not_there_or_not_ours_is_refused(
     assert promote(registry, 1, 0, evidence="1" * 64).version == 1
 
 
+SILENT = ServerUnreachable("MLflow does not answer: no answer came in time.")
+
+
+@pytest.mark.parametrize(
+    ("gone", "known", "effects"),
+    [
+        ("entries", "Nothing was written", 1),
+        ("append", "is not known: the same command finds out", 1),
+        ("set_alias", "Version 2 is the champion .head 2.; only its aliases lag", 2),
+    ],
+)
+def test_a_promoter_whose_server_goes_silent_says_what_is_known_of_its_effect(
+    root: Path,
+    model: str,
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    gone: str,
+    known: str,
+    effects: int,
+) -> None:
+    house.release(root, model, house.student(1))
+    second = house.student(2)
+    house.enroll(root, model, second)
+
+    def silent(*_: object) -> None:
+        raise SILENT
+
+    clock = ManualClock()
+    with monkeypatch.context() as patched:
+        patched.setattr(registry, gone, silent)
+        with pytest.raises(ServerUnreachable, match=known) as told:
+            promote(registry, 2, 1, evidence=second.evidence, clock=clock)
+    assert "no answer came in time" in told.value.what
+    assert 40 < clock.elapsed < 150
+    assert len(registry.state().effective) == effects
+    assert promote(registry, 2, 1, evidence=second.evidence).version == 2
+
+
 def test_a_head_that_was_never_reached_is_not_called_refused_since_nothing_is_known(
     root: Path, model: str, registry: Registry
 ) -> None:

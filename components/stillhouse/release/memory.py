@@ -100,10 +100,19 @@ def known(registry: Registry) -> State:
     why = complaint(entries, registry.model, seen)
     if why:
         raise Corrupt(why, where=registry.model, fix=FIX)
+    remember(registry, entries)
+    return ledger.fold(entries, registry.model)
+
+
+def remember(registry: Registry, entries: Iterable[Entry]) -> None:
+    """Keep a ledger's state if it is newer than what was seen; one that does not continue it is
+    never kept.
+    """
+    entries, seen = list(entries), recall(registry)
     state = ledger.fold(entries, registry.model)
-    if state.head > seen.head or (state.head and not seen.chain):
+    newer = state.head > seen.head or bool(state.head and not seen.chain)
+    if newer and not complaint(entries, registry.model, seen):
         _keep(registry, Seen(state.head, state.chain, seen.holes, seen.accepted))
-    return state
 
 
 def read(registry: Registry) -> State:

@@ -12,13 +12,13 @@ from stillhouse.release import ledger
 from stillhouse.release.aliases import materialise
 from stillhouse.release.fetch import fingerprint_of
 from stillhouse.release.ledger import Append, Done, Entry, Intent, Kind, ReadAgain, Stale
-from stillhouse.release.memory import recall
+from stillhouse.release.memory import recall, remember
+from stillhouse.release.patience import Patience
 from stillhouse.release.registry import BY, EVIDENCE, MANIFEST, OVER, Registry, Version
 from stillhouse.tracking.client import Missing
 
-PAUSE = 0.2  # seconds, doubled up to LONGEST
-LONGEST = 3.0
 PATIENCE = 45.0  # seconds without an answer from MLflow
+AT_MOST = 120.0  # seconds in all, also where some answers come
 OLD_READING = 3.0  # seconds in which a read replica has to catch up
 
 
@@ -151,36 +151,87 @@ def _commit(
     """Read, decide, write, and read again: a write is believed only when a later reading shows
     it.
     """
-    appended, pause, until = False, PAUSE, clock.seconds() + PATIENCE
+    patience = Patience(clock, PATIENCE, AT_MOST)
+    course = _Course(registry, patience)
     while True:
         try:
-            entries = registry.entries()
-            state, intent = ledger.fold(entries, registry.model), intend(entries)
-            ledger.refuse_holes(state, recall(registry).holes)
-            move = ReadAgain() if intent is None else ledger.decide(state, intent)
-            if isinstance(move, Done) and intent is not None:
-                materialise(registry, clock)
-                return Promotion(move.number, intent.target, appended)
-            if isinstance(move, Stale) and intent is not None:
-                raise _stale(registry.model, move, intent.parent)
-            if isinstance(move, Append) and intent is not None:
-                appended = True
-                registry.append(move, _for_people(intent, tags))
-                continue
-            problem = ServerUnreachable(
-                f"MLflow shows head {state.head}, older than the one that was named.",
-                where=registry.model,
-                fix="Check the head; try again.",
+            done = course.go_on(intend, tags, clock)
+            if done is not None:
+                return done
+        except _OldReading as problem:
+            patience.wait(problem, at_most=OLD_READING)
+        except ServerUnreachable as problem:
+            # The entry may be there: read before anything is written again.
+            patience.wait(course.told(problem))
+
+
+class _OldReading(ServerUnreachable):
+    """The ledger that was read is older than what the caller saw."""
+
+
+@dataclass
+class _Course:
+    """How far one promotion or rollback came, as far as this process knows.
+
+    Attributes:
+        registry: The model.
+        patience: Is told of every answer.
+        appended: Whether this process sent an entry.
+        done: The entry that has the effect, once one was read.
+    """
+
+    registry: Registry
+    patience: Patience
+    appended: bool = False
+    done: Promotion | None = None
+
+    def go_on(
+        self,
+        intend: Callable[[list[Entry]], Intent | None],
+        tags: Mapping[str, str],
+        clock: Clock,
+    ) -> Promotion | None:
+        """Read the ledger and take the next step; return what it came to, or None if it has to be
+        read again.
+        """
+        registry = self.registry
+        entries = registry.entries()
+        self.patience.answered()
+        state, intent = ledger.fold(entries, registry.model), intend(entries)
+        ledger.refuse_holes(state, recall(registry).holes)
+        move = ReadAgain() if intent is None else ledger.decide(state, intent)
+        if isinstance(move, Done) and intent is not None:
+            self.done = Promotion(move.number, intent.target, self.appended)
+            remember(registry, entries)
+            materialise(registry, clock)
+            return self.done
+        if isinstance(move, Stale) and intent is not None:
+            raise _stale(registry.model, move, intent.parent)
+        if isinstance(move, Append) and intent is not None:
+            self.appended = True
+            registry.append(move, _for_people(intent, tags))
+            return None
+        raise _OldReading(
+            f"MLflow shows head {state.head}, older than the one that was named.",
+            where=registry.model,
+            fix="Check the head; try again.",
+        )
+
+    def told(self, problem: ServerUnreachable) -> ServerUnreachable:
+        """Return the problem with what is known of the promotion."""
+        if self.done is not None:
+            known = (
+                f"Version {self.done.version} is the champion (head {self.done.head}); only its "
+                "aliases lag, and the next command mends them."
             )
-            until = min(until, clock.seconds() + OLD_READING)
-        except (
-            ServerUnreachable
-        ) as error:  # the entry may be there: read before anything is written again
-            problem = error
-        if clock.seconds() > until:
-            raise problem
-        clock.sleep(pause)
-        pause = min(2 * pause, LONGEST)
+        elif self.appended:
+            known = (
+                "Whether the champion changed is not known: the same command finds out, and "
+                "changes it at most once."
+            )
+        else:
+            known = "Nothing was written: the champion is what it was."
+        return ServerUnreachable(f"{problem.what} {known}", where=problem.where, fix=problem.fix)
 
 
 def _for_people(intent: Intent, tags: Mapping[str, str]) -> dict[str, str]:
