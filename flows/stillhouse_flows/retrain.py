@@ -4,14 +4,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prefect import flow
+from prefect import flow, tags
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
 from stillhouse.errors import OverBudget
 from stillhouse.pipeline.budget import CutShort
 from stillhouse.tracking.redact import redact_set
 from stillhouse.workspace import Workspace
-from stillhouse_flows import approval, scheduled
+from stillhouse_flows import approval, orphans, scheduled
 from stillhouse_flows.lost import through
 from stillhouse_flows.task import bring_up_to_date, promote, register
 
@@ -145,8 +145,10 @@ def run_retrain(project: "Project", each: "Callable[[Result], None]") -> "Publis
     try:
         # Prefect keeps a run's parameters in clear, and this run has its project already.
         told = [redact_set(text) for text in project.sets]
-        run = partial(retrain, str(project.workspace.root), project.model, told)
-        return through(run, _ended, project.told)
+        root = project.workspace.root
+        run = partial(retrain, str(root), project.model, told)
+        with tags(orphans.mark(root)):
+            return through(run, _ended, project.told)
     finally:
         _handed.pop()
         _ended.clear()

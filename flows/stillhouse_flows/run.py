@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stillhouse import environment
 from stillhouse.clock import SYSTEM
-from stillhouse_flows import databases, notify, orphans, server, show, work
+from stillhouse_flows import databases, notify, orphans, reach, server, show, work
 
 if TYPE_CHECKING:
     from stillhouse.environment import Place
@@ -22,6 +22,7 @@ def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
     """Run the project at `root`; return the exit code."""
     began = SYSTEM.seconds()
     place = environment.prepare(root)
+    servers = reach.probes(place)
     databases.seed(root)
     with ExitStack() as stack:
         fresh = not (root / "dvc.lock").is_file() and (root / "params.yaml").is_file()
@@ -38,9 +39,11 @@ def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
             show.step_done(result)
 
         with notify.telling(project.workspace, project.model, show.note) as ended:
-            published = work.unchanged(project, each) or _through_the_flow(
-                project, early, stack, each
-            )
+            servers.require("MLflow")
+            published = work.unchanged(project, each)
+            if published is None:
+                servers.require("Prefect's server")
+                published = _through_the_flow(project, early, stack, each)
             ended(project, published)
         seconds = round(SYSTEM.seconds() - began, 3)
         _tell(project, published, results, seconds, json_only=json_only)
@@ -66,13 +69,12 @@ def _through_the_flow(
 @contextmanager
 def _server(place: "Place") -> "Iterator[Callable[[], None]]":
     """Start or find Prefect's server and point Prefect at it; give a function that waits for it and
-    closes what a killed run left open in our own.
+    closes what killed runs of this workspace left open there.
     """
 
     def ready() -> None:
         server.wait(found)
-        if not place.prefect_url:
-            orphans.close(found.url)
+        orphans.close(found.url, orphans.mark(place.root) if place.prefect_url else "")
 
     with server.api(place) as found:
         os.environ["PREFECT_API_URL"] = found.url
