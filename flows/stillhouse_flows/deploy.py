@@ -32,7 +32,7 @@ class Deployed:
     """What a server knows of this project now.
 
     Attributes:
-        url: The server's API.
+        url: The server's API, without a password.
         pool: The work pool that a worker has to serve.
         deployments: Their names, flow/model.
     """
@@ -79,7 +79,7 @@ def deploy(place: Place, model: str) -> Deployed:
             _pool(client, pool)
         _through_prefect(place.root, model, url)
         made = tuple(sorted(_watched(client, model)))
-    return Deployed(url, pools[0], made)
+    return Deployed(server.plain(url), pools[0], made)
 
 
 def standing(place: Place) -> str:
@@ -131,7 +131,9 @@ def pools_of(root: Path) -> list[str]:
 def _require_answer(url: str) -> None:
     if not server.answers(url, seconds=10.0):
         raise ServerUnreachable(
-            "Prefect's server does not answer.", where=url, fix="Check PREFECT_API_URL."
+            "Prefect's server does not answer.",
+            where=server.plain(url),
+            fix="Check PREFECT_API_URL.",
         )
 
 

@@ -128,7 +128,7 @@ def _prefect(place: Place) -> tuple[bool, str, str]:
         return True, "a server of this workspace is started when it is needed", ""
     return (
         server.answers(place.prefect_url),
-        place.prefect_url,
+        server.plain(place.prefect_url),
         "Start it, or unset PREFECT_API_URL.",
     )
 

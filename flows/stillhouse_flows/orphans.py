@@ -14,6 +14,7 @@ from typing import Any
 from stillhouse import environment
 from stillhouse.errors import ServerUnreachable
 from stillhouse.workspace import Workspace, sha256_bytes
+from stillhouse_flows.server import plain
 
 OPEN = ["RUNNING", "PENDING", "CANCELLING"]
 WHY = "The process that ran it was killed; the next run closed it."
@@ -81,7 +82,7 @@ def _who() -> dict[str, str]:
 
 def _ask(url: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json", **_who()}
+        plain(url), json.dumps(body).encode(), {"Content-Type": "application/json", **_who()}
     )
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
@@ -89,7 +90,7 @@ def _ask(url: str, body: dict[str, Any]) -> Any:
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise ServerUnreachable(
             f"Prefect's server does not answer: {error}",
-            where=url,
+            where=plain(url),
             fix="Check PREFECT_API_URL; a server of this workspace has its log in "
             ".stillhouse/prefect/.",
         ) from None

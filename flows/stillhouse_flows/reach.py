@@ -7,12 +7,12 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.environment import Place
 from stillhouse.errors import ServerUnreachable
 from stillhouse.tracking.redact import redact
+from stillhouse_flows.server import plain
 
 PATIENCE = 8.0  # seconds in which a server that restarts may come back
 SECONDS = 4.0  # of one question
@@ -48,13 +48,13 @@ class Probe:
         if self._thread is not None:
             self._thread.join()
         if self.trouble:
-            self.trouble = silence(_health(self.server))
+            self.trouble = silence(f"{plain(self.server)}/health")
         return self.trouble
 
     def _ask(self) -> None:
         until = self.clock.seconds() + PATIENCE
         while True:
-            self.trouble = silence(_health(self.server))
+            self.trouble = silence(f"{plain(self.server)}/health")
             if not self.trouble or self.clock.seconds() + PAUSE > until:
                 return
             self.clock.sleep(PAUSE)
@@ -83,12 +83,6 @@ class Probes:
             fix=f"Start {'them' if also else 'it'}, or check "
             f"{' and '.join([asked.variable, *(p.variable for p in others.values())])}.",
         )
-
-
-def _health(server: str) -> str:
-    """Return the question, without a password in the address: anybody may ask it."""
-    parts = urlsplit(server)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}/health"
 
 
 def silence(url: str) -> str:

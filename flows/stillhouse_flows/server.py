@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from stillhouse import environment
 from stillhouse.clock import SYSTEM, Clock
@@ -48,10 +49,18 @@ class Server:
     services: bool = False
 
 
+def plain(url: str) -> str:
+    """Return an address without the name and password that may stand in it: anybody may ask for a
+    server's health, and urllib takes them for a part of the host's name.
+    """
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def answers(url: str, seconds: float = 2.0) -> bool:
     """Whether a Prefect API answers at `url`."""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=seconds) as answer:
+        with urllib.request.urlopen(f"{plain(url)}/health", timeout=seconds) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError, ValueError):
         return False
@@ -149,7 +158,7 @@ def wait(server: Server, clock: Clock = SYSTEM) -> None:
         ended = server.process is not None and server.process.poll() is not None
         if ended or clock.seconds() > deadline:
             raise ServerUnreachable(
-                f"Prefect's server at {server.url} does not answer.",
+                f"Prefect's server at {plain(server.url)} does not answer.",
                 fix="See .stillhouse/prefect/server.log."
                 if server.process
                 else "Start it, or unset PREFECT_API_URL: then a run has a server of its own.",
