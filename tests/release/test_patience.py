@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from stillhouse.clock import ManualClock
@@ -29,5 +31,5 @@ def test_pauses_grow_up_to_three_seconds() -> None:
     for _ in range(8):
         patience.wait(GONE)
         seen.append(clock.seconds())
-    pauses = [round(b - a, 6) for a, b in zip(seen, seen[1:], strict=False)]
+    pauses = [round(b - a, 6) for a, b in pairwise(seen)]
     assert pauses == [0.2, 0.4, 0.8, 1.6, 3.0, 3.0, 3.0, 3.0]
