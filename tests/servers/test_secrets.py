@@ -188,7 +188,10 @@ def test_no_secret_reaches_a_log_a_database_a_receipt_or_a_command_line(
         return done
 
     with endpoint.open() as url, web() as (port, got), mail() as (smtp, told):
-        teacher = f"{{name: endpoint, url: '{url}', variable: TEACHER_TOKEN, gate: null}}"
+        teacher = (
+            f"{{name: endpoint, url: '{url}', variable: TEACHER_TOKEN, allow: [127.0.0.1], "
+            "rate: 100, gate: null}"
+        )
         ways = {
             "STILLHOUSE_NOTIFY_WEBHOOK": f"http://127.0.0.1:{port}/hooks/{SECRET['hook']}",
             "STILLHOUSE_NOTIFY_EMAIL": f"smtp://ann:{SECRET['mail']}@127.0.0.1:{smtp}/?to=o@x.org",
