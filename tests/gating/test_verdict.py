@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -54,6 +54,16 @@ def test_holm_gives_the_levels_of_its_paper():
 def test_a_p_value_below_alpha_does_not_pass_behind_one_that_stopped_the_order():
     assert holm([0.03, 0.04], 0.05)[1] < 0.04
     assert holm([0.001, 0.04], 0.05)[1] == 0.05
+
+
+def test_an_alarm_holds_but_never_promotes_and_costs_the_rules_nothing():
+    assert decide(["pass"], ["pass"]) == "promote"
+    assert decide(["pass"], ["undecided"]) == "hold"
+    assert decide(["fail"], ["undecided"]) == "reject"
+    assert decide([], ["pass"]) == "hold"
+    found = replace(evidence(), unmeasured={"slices/worst": "val has too few rows."})
+    alone, beside = of([AT_LEAST], found), of([AT_LEAST, {"name": "collapse"}], found)
+    assert alone.findings[0].level == beside.findings[0].level == 0.05
 
 
 @pytest.mark.parametrize(
@@ -175,6 +185,7 @@ def test_the_verdict_is_plain_json_and_states_its_error_rate():
             "rows_total",
         ),
         *("rows_needed", "power", "p_value", "discordant", "sentence"),
+        *("about", "guards", "audit"),
     }
     assert told["rules"][1]["discordant"] == [11, 0]
     assert told["rules"][1]["sentence"] == (

@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import pytest
 import torch
 from steps.walked import CLASSES, SCHEMAS, fitted_teacher, job, rows, settle, student, workspace
 
+from stillhouse.data.keys import short_keys
 from stillhouse.data.statistics import statistics
 from stillhouse.edge.session import Session
 from stillhouse.errors import Corrupt, DataError, SettingsError, SourceError
@@ -79,15 +81,29 @@ def gated(made, rules=RULES, alpha=0.05):
     )
 
 
-def exported_by(seed, folder, kind="image"):
-    """The bytes of another student's ONNX."""
+MADE = {}
+
+
+def exported_by(seed, folder, kind="image", bias=0.0):
+    """The bytes of another student's ONNX, each made once; with a bias it leans to one class."""
+    if (seed, kind, bias) not in MADE:
+        MADE[seed, kind, bias] = _exported_by(seed, folder, kind, bias)
+    return MADE[seed, kind, bias]
+
+
+def _exported_by(seed, folder, kind, bias):
     made = workspace(folder, kind)
     made.write_bytes(
         "artifacts/distill/student.safetensors",
-        dump_tensors(student(rows(kind, 240, 1), seed).state_dict()),
+        dump_tensors(_leaning(student(rows(kind, 240, 1), seed).state_dict(), bias)),
     )
     export.step.run(job(made, "export", {"int8": False}))
     return (made.hidden / "new/export/student.onnx").read_bytes()
+
+
+def _leaning(state, bias):
+    last = [name for name in state if name.endswith("bias")][-1]
+    return {**state, last: state[last] + bias * torch.eye(len(state[last]))[0]}
 
 
 def test_a_first_student_that_passes_is_promoted_without_a_champion(walked):
@@ -101,6 +117,7 @@ def test_a_first_student_that_passes_is_promoted_without_a_champion(walked):
         "pass",
         "fail",
         "not_applicable",
+        "pass",
     ]
     assert (told["champion"], told["flips"]["against"], told["flips"]["negative"]) == (
         None,
@@ -108,7 +125,7 @@ def test_a_first_student_that_passes_is_promoted_without_a_champion(walked):
         None,
     )
     assert told["student"] == student_fingerprint(walked)
-    assert outcomes == {}
+    assert {name.partition("/")[0] for name in outcomes} == {"slice", "unlike"}
     assert metrics == {
         "gate/passed": 4.0,
         "gate/undecided": 0.0,
@@ -184,7 +201,13 @@ def test_the_same_model_as_champion_flips_nothing_and_passes_with_a_margin_only(
             {"metric": "test/accuracy", "against": "champion"},
         ],
     )
-    assert [rule["verdict"] for rule in told["rules"]] == ["pass", "undecided", "pass", "undecided"]
+    assert [rule["verdict"] for rule in told["rules"]] == [
+        "pass",
+        "undecided",
+        "pass",
+        "undecided",
+        "pass",
+    ]
     assert "left no statistics" in told["rules"][3]["sentence"]
     assert (told["flips"]["negative"], told["flips"]["positive"], told["flips"]["p"]) == (0, 0, 1.0)
     assert told["verdict"] == "hold"
@@ -196,9 +219,10 @@ def test_drift_is_watched_where_no_rule_speaks_of_it_and_gates_where_one_does(co
     model = (copy.artifacts / "export/student.onnx").read_bytes()
     in_production(copy, {**ABOUT, "statistics": same}, model)
     told, _, _ = gated(copy, RULES[:1])
-    assert [(rule["verdict"], rule["gates"]) for rule in told["rules"]] == [
-        ("pass", True),
-        ("pass", False),
+    assert [(rule["verdict"], rule["gates"], rule["guards"]) for rule in told["rules"]] == [
+        ("pass", True, False),
+        ("pass", False, False),
+        ("pass", True, True),
     ]
     assert (told["drift"]["against"], told["drift"]["share"]) == ("version 6", 0.0)
     darker = rows("image", 240, 9)
@@ -209,7 +233,7 @@ def test_drift_is_watched_where_no_rule_speaks_of_it_and_gates_where_one_does(co
     assert {one["name"] for one in told["drift"]["features"] if one["drifted"]} >= {"grey, mean"}
     own = {"metric": "drift/features", "at_most": 0.2}
     told, _, _ = gated(copy, [RULES[0], own])
-    assert (told["verdict"], len(told["rules"])) == ("reject", 2)
+    assert (told["verdict"], len(told["rules"])) == ("reject", 3)
     told, _, _ = gated(copy, [RULES[0], {**own, "at_most": 1.0}])
     assert told["verdict"] == "promote"
 
@@ -232,7 +256,7 @@ def test_a_champion_that_cannot_be_compared_holds_and_is_never_no_champion(copy,
     assert "version 6 cannot be asked today's rows" in told["rules"][3]["sentence"]
     assert told["champion"]["version"] == 6
     assert (told["flips"]["against"], told["flips"]["negative"]) == ("version 6", None)
-    assert outcomes == {}
+    assert "champion_logits" not in outcomes
 
 
 def test_a_champion_that_nobody_wrote_down_or_that_is_broken_stops_the_gate(copy):
@@ -295,5 +319,80 @@ def test_the_verdict_is_plain_json_without_a_clock(walked):
         "flips",
         "metrics",
         "drift",
+        "slices",
+        "rows",
+        "life",
     }
     assert "edge/latency_ms_p50" not in told["metrics"]
+
+
+def test_rows_that_came_since_cannot_decide_alone_against_the_champion(copy):
+    # The student is right about the rows that the champion was tested on exactly as often; on the
+    # new ones it is far better, and whoever brings rows could have seen to that.
+    test = rows("image", 150, 2)
+    model = (copy.artifacts / "export/student.onnx").read_bytes()
+    right = Session(model).logits(test.inputs).argmax(dim=1) == test.targets
+    keys = short_keys(test)
+    gain = [{"metric": "test/accuracy", "against": "champion", "margin": 0}, RULES[0]]
+    worse = exported_by(5, copy.root / "other", bias=25.0)
+    before = Session(worse).logits(test.inputs).argmax(dim=1) == test.targets
+    assert int((right & ~before).sum()) > 30  # so that on all rows the gain is plain
+    in_production(copy, {**ABOUT, "test_rows": keys}, worse)
+    told, _, _ = gated(copy, gain)
+    assert (told["rules"][0]["verdict"], told["rows"]) == (
+        "pass",
+        {"frozen": 150, "gone": 0, "new": 0},
+    )
+    old = [key for key, same in zip(keys, (right == before).tolist(), strict=True) if same]
+    in_production(copy, {**ABOUT, "test_rows": [*old, "0" * 16]}, worse)
+    told, _, _ = gated(copy, gain)
+    assert told["verdict"] == "hold"
+    assert "rows that version 6 was tested on" in told["rules"][0]["sentence"]
+    assert told["rules"][0]["rows_used"] == len(old)
+    assert told["rows"] == {"frozen": len(old), "gone": 1, "new": 150 - len(old)}
+    in_production(copy, {**ABOUT, "test_rows": ["0" * 16]}, worse)
+    told, _, _ = gated(copy, gain)
+    assert (told["verdict"], told["rules"][0]["observed"]) == ("hold", None)
+
+
+def test_over_a_life_each_comparison_spends_its_part_and_an_uncounted_one_is_refused(copy):
+    model = (copy.artifacts / "export/student.onnx").read_bytes()
+    asked = job(copy, "gate", {})
+    section = {"rules": RULES[:1], "life": True}
+    asked = Job(asked.files, {"gate": section, "robustness": ATTACKS}, asked.place)
+    in_production(copy, {**ABOUT, "look": 3}, model)
+    gate.step.run(asked)
+    told = asked.files.read_json("gate/verdict.json")
+    assert told["alpha"] == told["life"]["spent"] == pytest.approx(0.05 * 6 / (9 * math.pi**2))
+    assert told["life"]["look"] == 3
+    in_production(copy, ABOUT, model)
+    copy.remove(".stillhouse/new/gate")
+    with pytest.raises(DataError, match="no number"):
+        gate.step.run(asked)
+
+
+def test_negative_flips_have_a_budget_in_all_by_class_and_by_slice(copy, tmp_path):
+    # this student leans to a class, the champion does not
+    leaning = exported_by(5, tmp_path / "other", bias=8.0)
+    deployed = (copy.artifacts / "export/student.onnx").read_bytes()
+    test = rows("image", 150, 2)
+    copy.write_bytes(
+        "artifacts/export/outcomes.safetensors",
+        dump_tensors({"fp32_logits": Session(leaning).logits(test.inputs)}),
+    )
+    in_production(copy, ABOUT, deployed)
+    budget = {"metric": "flips/negative", "against": "champion", "at_most": 0.3}
+    told, _, _ = gated(
+        copy,
+        [
+            budget,
+            {**budget, "at_most": 0.0},
+            {**budget, "metric": "flips/worst_class", "at_most": 0.9},
+            {**budget, "metric": "flips/worst_slice", "at_most": 0.9},
+        ],
+    )
+    flips, *_ = told["rules"]
+    assert flips["observed"] == told["flips"]["negative"] / 150
+    assert told["flips"]["negative"] > 0
+    assert [rule["verdict"] for rule in told["rules"][:4]] == ["pass", "fail", "pass", "pass"]
+    assert told["rules"][2]["about"].startswith("class ")

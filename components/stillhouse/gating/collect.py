@@ -12,7 +12,7 @@ from torch import Tensor
 from stillhouse.data.dataset import known
 from stillhouse.evaluation import metrics as evaluation
 from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
-from stillhouse.gating import metrics, quantities, two_classes
+from stillhouse.gating import metrics, quantities, trusted, two_classes
 from stillhouse.gating.evidence import Evidence, Exact, Measured, Resampled, Rows
 from stillhouse.gating.resampled import resample
 from stillhouse.gating.two_classes import Point
@@ -33,6 +33,9 @@ class Outcomes:
         not_measured: Why something could not be, by the name of the attack or corruption.
         task: What is predicted.
         point: Where models of two classes say yes; None where there are not two.
+        classes: Their names; empty where none are told apart by name.
+        slices: Rows [N], bool, of the slices that val made doubtful, by name.
+        unlike: The student's logits [M, C] on rows unlike all others, by their kind.
     """
 
     targets: Tensor
@@ -44,6 +47,9 @@ class Outcomes:
     not_measured: Mapping[str, str] = field(default_factory=dict)
     task: Task = CLASSIFICATION
     point: Point | None = None
+    classes: tuple[str, ...] = ()
+    slices: Mapping[str, Tensor] = field(default_factory=dict)
+    unlike: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def known(self) -> Tensor:
@@ -61,6 +67,7 @@ def collect(
     *,
     champion: str | None = None,
     incomparable: str = "",
+    frozen: Tensor | None = None,
 ) -> Evidence:
     """Return the evidence.
 
@@ -69,6 +76,7 @@ def collect(
         asked: Metrics that rules name; of those that cost resampling only these are made.
         champion: What is in production, in words; None if nothing is.
         incomparable: Why it could not be asked today's rows.
+        frozen: Which test rows [N] it was tested on, bool; None where all are, or nobody knows.
     """
     measured: dict[str, Measured] = {
         name: Exact(float(value)) for name, value in found.exact.items() if name in metrics.EXACT
@@ -77,9 +85,10 @@ def collect(
     return Evidence(
         measured,
         int(found.known.sum()),
-        _unmeasured(found, measured, asked),
+        _unmeasured(found, measured, asked, incomparable),
         champion,
         incomparable,
+        None if frozen is None else frozen[found.known].numpy(),
     )
 
 
@@ -99,6 +108,7 @@ def _of_classes(found: Outcomes, asked: Collection[str]) -> dict[str, Measured]:
             {who: found.right(logits).numpy() for who, logits in found.logits.items()}
         ),
         **{name: _resampled(name, found) for name in RESAMPLED if name in asked},
+        **trusted.measured(found, asked),
         **_int8(found),
         **_attacks(found),
         **_corruptions(found),
@@ -207,7 +217,10 @@ def _known(found: Outcomes, kept: Tensor) -> Tensor:
 
 
 def _unmeasured(
-    found: Outcomes, measured: Mapping[str, Measured], asked: Collection[str]
+    found: Outcomes,
+    measured: Mapping[str, Measured],
+    asked: Collection[str],
+    incomparable: str,
 ) -> dict[str, str]:
     """Say why a metric that exists, and that a rule may have asked for, has no value in this
     run.
@@ -215,7 +228,8 @@ def _unmeasured(
     names = {
         name for name in (*metrics.CATALOGUE, *asked) if metrics.find(name) and name not in measured
     }
-    return {name: _why(name, found) for name in sorted(names)}
+    told = dict.fromkeys(trusted.FLIPS, incomparable) if incomparable else {}
+    return {name: told.get(name) or _why(name, found) for name in sorted(names)}
 
 
 def _why(name: str, found: Outcomes) -> str:
@@ -231,8 +245,12 @@ def _why(name: str, found: Outcomes) -> str:
         )
     if name.startswith("edge/int8"):
         return "the student has no int8 form."
-    if name in RESAMPLED:
+    if name in RESAMPLED or name in trusted.RESAMPLED:
         return "no rule asked for it."
+    if name in trusted.FLIPS and "champion" not in found.logits:
+        return "nothing is in production yet."
+    if name.endswith("_slice") or name == "slices/worst":
+        return "val has too few rows to find slices in."
     if name == metrics.DRIFT:
         return "the champion left no statistics of its rows."
     if kind == "edge":

@@ -72,7 +72,18 @@ class Ranked:
     positive: NDArray[bool_]
 
 
-Measured = Rows | Exact | Resampled | Errors | Ranked
+@dataclass(frozen=True)
+class Groups:
+    """Outcomes of several groups of rows, of which the worst is judged.
+
+    Attributes:
+        outcomes: By group, in words, bool [its rows]; at least one group, each with rows.
+    """
+
+    outcomes: Mapping[str, NDArray[bool_]]
+
+
+Measured = Rows | Exact | Resampled | Errors | Ranked | Groups
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,8 @@ class Evidence:
         champion: What is in production, in words; None before the first promotion.
         incomparable: Why the champion could not be asked today's rows; rules about it stay
             undecided, since "could not" is not "is none".
+        frozen: Which of the rows [rows] the champion was tested on, bool; None where all of them
+            are, or nobody knows.
     """
 
     measured: Mapping[str, Measured]
@@ -94,6 +107,7 @@ class Evidence:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     champion: str | None = None
     incomparable: str = ""
+    frozen: NDArray[bool_] | None = None
 
     def of(self, metric: str) -> Measured | None:
         """Return what is known of a metric; None if it could not be measured.

@@ -110,8 +110,9 @@ def wins_needed(n: int, discordant: int, margin: float, level: float) -> int:
 
 
 @lru_cache(maxsize=256)
-def power(n: int, rate: float, margin: float, level: float) -> float:
-    """Return the probability that an equal student passes.
+def power(n: int, rate: float, margin: float, level: float, difference: float = 0.0) -> float:
+    """Return the probability that an equal student passes, or one that differs by as much as is
+    said.
 
     The exact test needs a few wins more than the score alone. How many is found for each number of
     discordant rows that may well occur; where there are many such numbers, for some of them, and
@@ -119,9 +120,11 @@ def power(n: int, rate: float, margin: float, level: float) -> float:
 
     Args:
         n: Rows.
-        rate: Share of discordant rows, half of them lost.
+        rate: Share of discordant rows, half of them lost by an equal student.
         margin: As in the rule.
         level: Of the test.
+        difference: The student's accuracy − the other's in the population, at most `rate` away
+            from 0.
     """
     from scipy.special import ndtri
 
@@ -132,7 +135,7 @@ def power(n: int, rate: float, margin: float, level: float) -> float:
     more = [wins_needed(n, int(d), margin, level) - int(wins[d]) for d in at]
     d = np.arange(n + 1)
     exact = np.clip(wins + np.ceil(np.interp(d, at, more) - 1e-9).astype(np.int64), 0, d + 1)
-    return float(paired.mass(exact, n, np.array([rate]), np.zeros(1))[0])
+    return float(paired.mass(exact, n, np.array([rate]), np.array([difference]))[0])
 
 
 def affordable_margin(of: Pairs, level: float) -> float:

@@ -29,15 +29,28 @@ def resample(
         seed: Of the draws.
         count: R.
     """
-    estimate = float(statistic(parts.sum(dim=0, keepdim=True))[0])
+    return resample_counts(
+        lambda counts: statistic(counts @ parts), len(parts), seed=seed, count=count
+    )
+
+
+def resample_counts(
+    statistic: Callable[[Tensor], Tensor], rows: int, *, seed: int = 0, count: int = DRAWS
+) -> Resampled:
+    """Return the same of a statistic that depends on more than sums.
+
+    Args:
+        statistic: How often each row was drawn, [R, N], float64 → [R].
+        rows: N.
+        seed: Of the draws.
+        count: R.
+    """
+    estimate = float(statistic(torch.ones(1, rows, dtype=torch.float64))[0])
     generator = np.random.default_rng(seed)
     drawn = torch.cat(
-        [
-            statistic(torch.from_numpy(weights) @ parts)
-            for weights in resamples(len(parts), count, generator)
-        ]
+        [statistic(torch.from_numpy(drawn)) for drawn in resamples(rows, count, generator)]
     ).numpy()
-    return Resampled(estimate, np.sort(drawn - (drawn.mean() - estimate)), len(parts))
+    return Resampled(estimate, np.sort(drawn - (drawn.mean() - estimate)), rows)
 
 
 def resample_errors(of: Errors, who: str = "student") -> Resampled:

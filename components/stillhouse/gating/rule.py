@@ -66,6 +66,7 @@ class Asked:
         applies: False where there is nothing to compare with, such as a champion before the first
             promotion.
         why: Why nothing could be observed; empty otherwise.
+        about: Which part of the rows was worst, where that is what is judged.
     """
 
     bound: float | None
@@ -75,6 +76,7 @@ class Asked:
     test: Test | None = None
     applies: bool = True
     why: str = ""
+    about: str = ""
 
     @property
     def exact(self) -> bool:
@@ -97,11 +99,15 @@ class Rule(ABC):
         metric: What it speaks about.
         gates: False: it is watched, and never changes the verdict.
         against: Whom it compares with; None for an absolute rule.
+        guards: Whether it is an alarm: it passes unless the rows show the contrary, and then holds.
+            As passing claims nothing, an alarm takes nothing from the other rules' error rate, and
+            cannot be all that a gate has.
     """
 
     metric: str = ""
     gates: bool = True
     against: str | None = None
+    guards: bool = False
 
     @property
     def label(self) -> str:

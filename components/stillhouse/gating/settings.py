@@ -37,11 +37,11 @@ def parse(specs: Sequence[Any], known: Collection[str] | None = None) -> tuple[R
         _rule(spec, f"{WHERE}.{at}", metrics.known_metrics() if known is None else known)
         for at, spec in enumerate(specs)
     )
-    if not any(rule.gates for rule in rules):
+    if not any(rule.gates and not rule.guards for rule in rules):
         raise SettingsError(
-            "every rule is only watched (gates: false): such a gate promotes anything.",
+            "every rule is only watched (gates: false) or an alarm: such a gate promotes anything.",
             where=WHERE,
-            fix="Let one of them gate.",
+            fix="Let one of them gate, such as {metric: test/accuracy, at_least: 0.9}.",
         )
     return rules
 
@@ -87,9 +87,11 @@ def named(spec: Any, where: str) -> dict[str, Any]:
         )
     if "name" in spec:
         return dict(spec)
-    if "against" in spec:
+    bounded = "at_least" in spec or "at_most" in spec
+    metric = metrics.find(str(spec.get("metric")))
+    if "against" in spec and not (bounded and metric is not None and metric.champion):
         return {"name": "paired", **spec}
-    if "at_least" in spec or "at_most" in spec:
+    if bounded:
         return {"name": "threshold", **spec}
     keys = ["metric", "at_least", "at_most", "against", "margin", "gates", "name"]
     for key in spec:

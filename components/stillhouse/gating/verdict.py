@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from stillhouse.gating import words
+from stillhouse.gating.audit import audit
 from stillhouse.gating.evidence import Evidence
-from stillhouse.gating.rule import Asked, Rule
+from stillhouse.gating.rule import Asked, Rule, Test
 
 RuleVerdict = Literal["pass", "fail", "undecided", "not_applicable"]
 Decision = Literal["promote", "hold", "reject"]
@@ -35,6 +36,9 @@ class Finding:
         power: How often an equal student passes.
         p_value: Of "the bound is missed".
         discordant: Rows lost and won.
+        about: Which part of the rows was worst, where that is what is judged.
+        guards: Whether it is an alarm, that can hold and never promotes.
+        audit: What it does to students that are known; see `gating.audit`.
         sentence: All of it in words.
     """
 
@@ -55,6 +59,9 @@ class Finding:
     power: float | None
     p_value: float | None
     discordant: list[int] | None
+    about: str = ""
+    guards: bool = False
+    audit: dict[str, Any] | None = None
     sentence: str = ""
 
 
@@ -76,8 +83,11 @@ class Verdict:
     why: str
 
     def count(self, verdict: RuleVerdict) -> int:
-        """Return how many gating rules have that verdict."""
-        return sum(f.gates and f.verdict == verdict for f in self.findings)
+        """Return how many rules that decide have that verdict; an alarm that went off is one that
+        is undecided.
+        """
+        counted = [f for f in self.findings if f.gates and (not f.guards or f.verdict != "pass")]
+        return sum(f.verdict == verdict for f in counted)
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON's form of it."""
@@ -98,7 +108,8 @@ def judge(rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05) -> Ver
     and read rows keeps the probability that *any* rule passes whose bound the population misses at
     `alpha` or below. Watched rules decide nothing and take nothing from that: each is judged alone,
     at `alpha`. A rule fails where the other end of its interval, at the same level, does not reach
-    the bound. What is known exactly needs no test.
+    the bound. An alarm is judged at `alpha` by that end alone: it passes unless the bound is shown
+    to be missed, and then holds. What is known exactly needs no test.
 
     Args:
         rules: In the receipt's order.
@@ -108,12 +119,12 @@ def judge(rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05) -> Ver
     Source:
         Holm 1979, Scandinavian Journal of Statistics 6.
     """
-    strictest = alpha / max(1, sum(rule.gates for rule in rules))
+    strictest = alpha / max(1, sum(decides(rule) for rule in rules))
     asked = [rule.ask(evidence, strictest if rule.gates else alpha) for rule in rules]
     tested = [
         at
         for at, (rule, of) in enumerate(zip(rules, asked, strict=True))
-        if rule.gates and of.applies and not of.exact
+        if decides(rule) and of.applies and not of.exact
     ]
     levels = dict(zip(tested, holm([p_value(asked[at]) for at in tested], alpha), strict=True))
     found = zip(unique([rule.label for rule in rules]), rules, asked, strict=True)
@@ -121,17 +132,27 @@ def judge(rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05) -> Ver
         _finding(name, rule, of, levels.get(at, alpha), evidence)
         for at, (name, rule, of) in enumerate(found)
     )
-    decision = decide([f.verdict for f in findings if f.gates])
+    decision = decide(
+        [f.verdict for f in findings if f.gates and not f.guards],
+        [f.verdict for f in findings if f.gates and f.guards],
+    )
     return Verdict(decision, findings, alpha, words.why(decision, findings))
 
 
-def decide(gating: Sequence[RuleVerdict]) -> Decision:
-    """Return the decision over the gating rules' verdicts.
+def decides(rule: Rule) -> bool:
+    """Whether a rule has to pass; an alarm only must not go off."""
+    return rule.gates and not rule.guards
 
-    Where none applies nothing was shown, and nothing is promoted.
+
+def decide(gating: Sequence[RuleVerdict], alarms: Sequence[RuleVerdict] = ()) -> Decision:
+    """Return the decision over the verdicts of the rules that decide, and of the alarms.
+
+    Where no rule applies nothing was shown, and nothing is promoted, however quiet the alarms.
     """
     if "fail" in gating:
         return "reject"
+    if "undecided" in alarms:
+        return "hold"
     return "hold" if "undecided" in gating or "pass" not in gating else "promote"
 
 
@@ -171,7 +192,7 @@ def unique(labels: Sequence[str]) -> list[str]:
 
 
 def _finding(name: str, rule: Rule, asked: Asked, level: float, evidence: Evidence) -> Finding:
-    verdict = _verdict(asked, level)
+    verdict = _verdict(asked, level, rule.guards)
     test = asked.test
     bare = Finding(
         name=name,
@@ -183,23 +204,37 @@ def _finding(name: str, rule: Rule, asked: Asked, level: float, evidence: Eviden
         bound=asked.bound,
         direction=asked.direction,
         unit=asked.unit,
-        interval=None if test is None else _interval(asked, verdict, test.interval(level)),
+        interval=None
+        if test is None
+        else list(test.interval(level))
+        if rule.guards
+        else _interval(asked, verdict, test.interval(level)),
         level=None if test is None else level,
         rows_used=None if test is None else test.rows,
         rows_total=None if test is None else evidence.rows,
         rows_needed=test.rows_needed(level)
-        if test is not None and verdict == "undecided"
+        if test is not None and verdict == "undecided" and not rule.guards
         else None,
         power=None if test is None else test.power(level),
         p_value=None if test is None else test.met,
         discordant=None if test is None or test.discordant is None else list(test.discordant),
+        about=asked.about,
+        guards=rule.guards,
+        audit=_audit(rule, test, level),
     )
     return Finding(**{**vars(bare), "sentence": words.sentence(bare, asked.why)})
 
 
-def _verdict(asked: Asked, level: float) -> RuleVerdict:
+def _audit(rule: Rule, test: Test | None, level: float) -> dict[str, Any] | None:
+    found = audit(test, level) if decides(rule) else None
+    return None if found is None else asdict(found)
+
+
+def _verdict(asked: Asked, level: float, alarm: bool) -> RuleVerdict:
     if not asked.applies:
         return "not_applicable"
+    if alarm and asked.test is not None:
+        return "undecided" if asked.test.missed <= level else "pass"
     if asked.observed is None:
         return "undecided"
     if asked.test is None:

@@ -26,7 +26,8 @@ def error_rate(alpha: float) -> str:
 
 def why(decision: "Decision", findings: Sequence["Finding"]) -> str:
     """Return the decision in one sentence; the first rule that made it is named."""
-    gating = [f for f in findings if f.gates and f.verdict != "not_applicable"]
+    alarms = [f for f in findings if f.gates and f.guards and f.verdict == "undecided"]
+    gating = [f for f in findings if f.gates and not f.guards and f.verdict != "not_applicable"]
     passed = sum(f.verdict == "pass" for f in gating)
     if not gating:
         return (
@@ -39,6 +40,8 @@ def why(decision: "Decision", findings: Sequence["Finding"]) -> str:
             if passed > 1
             else "The rule that decides was passed."
         )
+    if decision == "hold" and alarms and "undecided" not in {f.verdict for f in gating}:
+        return f"Held by an alarm: {alarms[0].name}. {alarms[0].sentence}"
     kind = "fail" if decision == "reject" else "undecided"
     stopping = [f for f in gating if f.verdict == kind]
     word = "failed" if kind == "fail" else "undecided"
@@ -67,6 +70,10 @@ def sentence(of: "Finding", reason: str) -> str:
         if of.interval is None
         else f" [{number(of.interval[0])}, {number(of.interval[1])}]"
     )
+    if of.about:
+        seen = f"{seen} in {of.about}"
+    if of.guards:
+        return _alarm(of, limit, seen)
     lost = (
         ""
         if of.discordant is None
@@ -82,6 +89,12 @@ def sentence(of: "Finding", reason: str) -> str:
         else "more rows like these would not decide"
     )
     return f"{of.rows_used} rows cannot tell whether {what} is {limit}: {seen}{lost}; {needed}."
+
+
+def _alarm(of: "Finding", limit: str, seen: str) -> str:
+    if of.verdict == "pass":
+        return f"No alarm: {of.metric} is not shown to miss {limit}; worst {seen}."
+    return f"Alarm: {of.metric} of the student is not {limit}: {seen}."
 
 
 def _whom(against: str) -> str:

@@ -111,20 +111,25 @@ def register(project: "Project") -> int:
             should.
         ServerUnreachable: MLflow stayed away.
     """
+    from stillhouse.data import prepared
+    from stillhouse.data.keys import short_keys
     from stillhouse.receipt.card import card
     from stillhouse.release.candidate import of_workspace
+    from stillhouse.release.champion import STATISTICS, TEST_ROWS
     from stillhouse.release.check import bless, blessed
     from stillhouse.release.register import register as store
-    from stillhouse.workspace import dump_json
+    from stillhouse.workspace import StepFiles, dump_json
 
     tracker = project.tracker
     tracker.replay()
     about = project.artifact("prepare/data.json")["statistics"]
+    test = prepared.load(StepFiles(project.workspace, "release"), "test")
     candidate = of_workspace(
         project.workspace,
         {
             "card.md": card(project.artifact("report/receipt.json")).encode(),
-            "statistics.json": dump_json(about),
+            STATISTICS: dump_json(about),
+            TEST_ROWS: dump_json(short_keys(test)),
         },
     )
     stored = store(

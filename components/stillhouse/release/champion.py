@@ -17,6 +17,7 @@ from stillhouse.workspace import Workspace, dump_json
 
 NONE = b"null\n"
 STATISTICS = "statistics.json"
+TEST_ROWS = "test_rows.json"  # keys of the rows that it was judged on
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,10 @@ def _tell(registry: Registry, last: Effective) -> bytes:
         "manifest": last.link.manifest,
     }
     told["schema"] = json.loads(_file(registry, last, "schema.json"))
-    if STATISTICS in _fetch(registry).manifest(storage, last.link.manifest):
-        told["statistics"] = json.loads(_file(registry, last, STATISTICS))
+    there = _fetch(registry).manifest(storage, last.link.manifest)
+    for name, file in (("statistics", STATISTICS), ("test_rows", TEST_ROWS)):
+        if file in there:
+            told[name] = json.loads(_file(registry, last, file))
     return dump_json(told)
 
 

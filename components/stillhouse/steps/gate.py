@@ -4,8 +4,9 @@ everybody.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
+import torch
 from annotated_types import Interval
 from torch import Tensor
 
@@ -13,22 +14,24 @@ from stillhouse import config
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.dataset import known as has_target
+from stillhouse.data.keys import short_keys
 from stillhouse.data.measures import measures
-from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, nearest
-from stillhouse.evaluation.operating import choose
-from stillhouse.evaluation.tasks import Classification, Task, task_of
+from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.gating.collect import Outcomes, collect
-from stillhouse.gating.comparable import mismatch
 from stillhouse.gating.flips import NOTHING, flips
 from stillhouse.gating.metrics import CATALOGUE, DRIFT, find, known_metrics
 from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
-from stillhouse.gating.two_classes import Point
+from stillhouse.gating.sliced import Slice
 from stillhouse.gating.verdict import Verdict, judge
 from stillhouse.release.manifest import student_fingerprint
 from stillhouse.robustness.adversarial import transfers
 from stillhouse.robustness.case import make_cases
+from stillhouse.steps import judged
+from stillhouse.steps.champion import CHAMPION as CHAMPION
+from stillhouse.steps.champion import CHAMPION_MODEL as CHAMPION_MODEL
+from stillhouse.steps.champion import Champion, ask_champion
 from stillhouse.steps.robustness import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.validation.drift import Drift, drift
@@ -52,12 +55,9 @@ READS = (
     "robustness/robustness.json",
 )
 WRITES = ("verdict.json", "outcomes.safetensors")
-CHAMPION, CHAMPION_MODEL = (
-    ".stillhouse/champion/champion.json",
-    ".stillhouse/champion/champion.onnx",
-)
 WATCHED: dict[str, Any] = {"metric": DRIFT, "at_most": 0, "gates": False}
-SHIPPED_SEED = 0  # of every arm: the student that ships, and the controls that it is compared with
+ALARM: dict[str, Any] = {"name": "collapse"}
+SHOWN = 200  # wrong rows of a slice that are told one by one
 
 
 @dataclass(frozen=True)
@@ -66,47 +66,20 @@ class Settings:
 
     Attributes:
         rules: See `gating.settings.parse`; at least one that gates. Where none speaks of drift,
-            `{metric: drift/features, at_most: 0, gates: false}` is watched beside them.
+            `{metric: drift/features, at_most: 0, gates: false}` is watched beside them; where none
+            speaks of slices, the alarm `{name: collapse}` stands beside them.
         alpha: The stated error rate over all rules that gate.
+        life: Whether `alpha` is that of the model's whole life: each comparison with a champion is
+            counted in the ledger and spends a part of it. Off: it is that of each decision alone.
     """
 
     rules: tuple[Mapping[str, Any], ...] = ()
     alpha: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
-
-
-@dataclass(frozen=True)
-class Champion:
-    """The model in production, asked today's rows.
-
-    Attributes:
-        about: What champion.json tells of it; None before the first promotion.
-        logits: [N, C]; None where it could not be asked.
-        incomparable: Why not.
-        val_logits: [N val, C], to choose its threshold by.
-    """
-
-    about: Mapping[str, Any] | None
-    logits: Tensor | None = None
-    incomparable: str = ""
-    val_logits: Tensor | None = None
-
-    @property
-    def name(self) -> str | None:
-        """It in words; None before the first promotion."""
-        return None if self.about is None else f"version {self.about['version']}"
-
-    @property
-    def entry(self) -> dict[str, Any] | None:
-        """What the verdict is conditional on."""
-        return (
-            None
-            if self.about is None
-            else {key: self.about[key] for key in ("head", "version", "manifest")}
-        )
+    life: bool = False
 
 
 def run(job: Job) -> Metrics:
-    """Write `gate/verdict.json`, which holds no clock, and the champion's answers.
+    """Write `gate/verdict.json`, which holds no clock, and what it was computed from.
 
     Returns:
         Counts of rules that gate: `gate/rules` (those that apply), `gate/passed`, `gate/undecided`,
@@ -116,11 +89,10 @@ def run(job: Job) -> Metrics:
         SettingsError: A rule asks for what this run does not measure.
         DataError: champion.json is missing, or no test row has a target.
     """
-    settings = job.settings(Settings, "gate")
-    names = known(job.params)
-    rules = parse(watched(settings.rules), names)
-    test = prepared.load(job.files, "test")
+    settings, names = job.settings(Settings, "gate"), known(job.params)
+    test, val = prepared.load(job.files, "test"), prepared.load(job.files, "val")
     task = task_of(test.schema)
+    rules = parse(beside(settings.rules, task), names)
     for_task(rules, task)
     if not has_target(test.targets).any():
         raise DataError(
@@ -129,32 +101,63 @@ def run(job: Job) -> Metrics:
             fix="A gate needs labelled test rows.",
         )
     champion = ask_champion(job.files, test)
-    moved = drifted(job.files, champion)
-    found = replace(outcomes(job.files, test.targets, champion, moved), task=task)
-    point = operating_point(job.files, prepared.load(job.files, "val"), champion)
-    found = replace(found, point=point)
+    moved, sliced = drifted(job.files, champion), judged.slices(job.files, val, test)
+    found = replace(
+        judged.outcomes(job.files, test.targets, champion, moved),
+        task=task,
+        point=judged.operating_point(job.files, val, champion),
+        classes=test.schema.classes,
+        slices={one.name: one.rows for one in sliced},
+        unlike=judged.unlike_logits(job.files, test),
+    )
+    frozen = champion.frozen(short_keys(test)) if champion.about else None
     evidence = collect(
         found,
         {rule.metric for rule in rules},
         champion=champion.name,
         incomparable=champion.incomparable,
+        frozen=frozen,
     )
-    verdict = judge(rules, evidence, settings.alpha)
+    verdict = judge(rules, evidence, champion.alpha(settings.alpha, life=settings.life))
     about = {
         "student": student_fingerprint(job.files.workspace),
         "champion": champion.entry,
         "flips": changed(found, test, champion),
         "metrics": names,
         "drift": None if moved is None else moved.as_dict(),
+        "slices": [told_slice(one, found, test) for one in sliced],
+        "rows": champion.told_rows(frozen, len(test)),
+        "life": champion.told_life(settings.alpha, life=settings.life),
     }
-    if point is not None:
-        about["operating_point"] = asdict(point)
+    if found.point is not None:
+        about["operating_point"] = asdict(found.point)
     job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
-    job.files.write_tensors(
-        "gate/outcomes.safetensors",
-        {} if champion.logits is None else {"champion_logits": champion.logits},
-    )
+    job.files.write_tensors("gate/outcomes.safetensors", kept(found, champion))
     return _metrics(verdict)
+
+
+def kept(found: Outcomes, champion: Champion) -> dict[str, Tensor]:
+    """Return what the verdict was computed from and no other step keeps: the champion's answers,
+    the rows of each slice, and the answers to rows unlike all others.
+    """
+    told = {} if champion.logits is None else {"champion_logits": champion.logits}
+    told |= {f"slice/{at}": rows.to(torch.uint8) for at, rows in enumerate(found.slices.values())}
+    return told | {f"unlike/{kind}": logits for kind, logits in found.unlike.items()}
+
+
+def told_slice(one: Slice, found: Outcomes, test: Dataset) -> dict[str, Any]:
+    """Return a slice with the numbers, in their source, of the test rows that went wrong in it."""
+    inside = one.rows[found.known]
+    wrong = inside & ~found.right(found.logits["student"])
+    ids = test.rows[found.known]
+    return {
+        "name": one.name,
+        "rows": int(inside.sum()),
+        "right": int((inside & ~wrong).sum()),
+        "val_rows": one.val_rows,
+        "val_wrong": one.val_wrong,
+        "wrong_rows": ids[wrong][:SHOWN].tolist(),
+    }
 
 
 def for_task(rules: Sequence[Rule], task: Task) -> None:
@@ -185,45 +188,21 @@ def _metrics(verdict: Verdict) -> Metrics:
     }
 
 
-def ask_champion(files: StepFiles, test: Dataset) -> Champion:
-    """Return the model in production with its answers to the test rows.
+def beside(specs: Sequence[Mapping[str, Any]], task: Task) -> tuple[Mapping[str, Any], ...]:
+    """Return the rules with the one about drift and the alarm about slices, where none is written.
 
-    Raises:
-        DataError: champion.json is missing: not knowing the champion is not the same as having
-            none.
-        Corrupt: It is not JSON any more.
-        SourceError: champion.onnx is not an ONNX model in one file.
+    A gate without rules is left without any, to be refused.
     """
-    workspace = files.workspace
-    if not (workspace.root / CHAMPION).is_file():
-        raise DataError(
-            "nobody has written down what is in production.",
-            where=CHAMPION,
-            fix="Start with `stillhouse run`, which asks the registry.",
-        )
-    about = workspace.read_json(CHAMPION)
-    if about is None:
-        return Champion(None)
-    model = workspace.root / CHAMPION_MODEL
-    data = model.read_bytes() if model.is_file() else b""
-    reason = (
-        mismatch(about, data, test.schema, CHAMPION_MODEL)
-        if data
-        else "its model is not here; start with `stillhouse run`."
+    told = [spec for spec in specs if isinstance(spec, Mapping)]
+    added: list[Mapping[str, Any]] = []
+    if not any(spec.get("metric") == DRIFT for spec in told):
+        added.append(WATCHED)
+    about_slices = any(
+        spec.get("name") == ALARM["name"] or spec.get("metric") == "slices/worst" for spec in told
     )
-    if reason:
-        return Champion(
-            about, incomparable=f"version {about['version']} cannot be asked today's rows: {reason}"
-        )
-    session = Session(data, where=CHAMPION_MODEL, schema=test.schema)
-    val = prepared.load(files, "val")
-    return Champion(about, session.logits(test.inputs), val_logits=session.logits(val.inputs))
-
-
-def watched(specs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
-    """Return the rules with the one about drift, where none is written."""
-    told = any(isinstance(spec, Mapping) and spec.get("metric") == DRIFT for spec in specs)
-    return tuple(specs) if told or not specs else (*specs, WATCHED)
+    if task.decides and not about_slices:
+        added.append(ALARM)
+    return (*specs, *added) if specs else ()
 
 
 def drifted(files: StepFiles, champion: Champion) -> Drift | None:
@@ -237,76 +216,6 @@ def drifted(files: StepFiles, champion: Champion) -> Drift | None:
     train = prepared.load(files, "train")
     targets = train.targets[has_target(train.targets)].numpy()
     return drift(before, now, measures(train), targets=targets, against=str(champion.name))
-
-
-def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point | None:
-    """Return where each model of two classes says yes: the student where `distill` chose it, the
-    others by the same criterion, on val; None where there are not two classes.
-
-    Raises:
-        DataError: Val has rows of one class only.
-    """
-    told = files.read_json("distill/student.json").get("operating_point")
-    if told is None:
-        return None
-    task, has = cast(Classification, task_of(val.schema)), has_target(val.targets)
-    arms = files.read_tensors("distill/outcomes.safetensors")
-    logits = {"teacher": files.read_tensors("teacher/outcomes.safetensors")["val_logits"]}
-    logits |= {
-        arm: arms[name]
-        for arm in ("none", "hard")
-        if (name := f"{arm}/{SHIPPED_SEED}/val_logits") in arms
-    }
-    if champion.val_logits is not None:
-        logits["champion"] = champion.val_logits
-    thresholds = {
-        who: choose(told["criterion"], *task.ranked(found[has], val.targets[has]))
-        for who, found in logits.items()
-    }
-    return Point(told["positive"], {**thresholds, "student": told["threshold"]})
-
-
-def outcomes(
-    files: StepFiles, targets: Tensor, champion: Champion, moved: Drift | None = None
-) -> Outcomes:
-    """Return what earlier steps left behind. The student is what its ONNX answers; the arms are
-    those of seed 0.
-    """
-    arms, exported = (
-        files.read_tensors("distill/outcomes.safetensors"),
-        files.read_tensors("export/outcomes.safetensors"),
-    )
-    edge, examined = (
-        files.read_json("export/edge.json"),
-        files.read_json("robustness/robustness.json"),
-    )
-    logits = {
-        "student": exported["fp32_logits"],
-        "teacher": files.read_tensors("teacher/outcomes.safetensors")["test_logits"],
-    }
-    logits |= {
-        arm: arms[name]
-        for arm in ("none", "hard")
-        if (name := f"{arm}/{SHIPPED_SEED}/test_logits") in arms
-    }
-    if champion.logits is not None:
-        logits["champion"] = champion.logits
-    exact = {f"edge/{name}": edge.get(name) for name in ("parity_max_error", "macs", "parameters")}
-    exact |= {
-        f"edge/{name}_kb": edge[key] / 1000 if edge.get(key) else None
-        for name, key in (("size", "onnx_bytes"), ("int8_size", "int8_bytes"))
-    }
-    if moved is not None:
-        exact[DRIFT] = moved.share
-    return Outcomes(
-        targets=targets,
-        logits=logits,
-        int8=exported.get("int8_logits"),
-        robust=files.read_tensors("robustness/outcomes.safetensors"),
-        norms={attack["label"]: attack["norm"] for attack in examined["attacks"]},
-        exact={name: float(value) for name, value in exact.items() if value is not None},
-        not_measured={entry["name"]: entry["reason"] for entry in examined.get("not_measured", [])},
-    )
 
 
 def changed(found: Outcomes, test: Dataset, champion: Champion) -> dict[str, Any]:

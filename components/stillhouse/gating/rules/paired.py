@@ -6,7 +6,8 @@ from stillhouse.errors import SettingsError
 from stillhouse.evaluation.paired import pairs
 from stillhouse.gating import metrics
 from stillhouse.gating.differences import DifferenceTest, affordable
-from stillhouse.gating.evidence import Errors, Evidence, Ranked, Rows
+from stillhouse.gating.evidence import Errors, Evidence, Measured, Ranked, Rows
+from stillhouse.gating.frozen import both, restricted
 from stillhouse.gating.matched import MatchedTest, affordable_margin
 from stillhouse.gating.ranked import AreaDifferenceTest, areas
 from stillhouse.gating.ranked import affordable_margin as area_margin
@@ -68,20 +69,39 @@ class Paired(Rule):
         if self.against == "champion" and evidence.incomparable:
             return Asked(bound, way, "share", why=evidence.incomparable)
         found = evidence.of(self.metric)
+        asked = None if found is None else self._of(found, level)
+        if found is None or asked is None:
+            why = evidence.unmeasured.get(
+                self.metric, f"this run has no outcomes of {self.against} on the test rows."
+            )
+            return Asked(bound, way, "share", why=why)
+        if self.against != "champion" or evidence.frozen is None:
+            return asked
+        return self._on_both(asked, found, evidence, level)
+
+    def _of(self, found: Measured, level: float) -> Asked | None:
+        """Return the question to what was measured; None where the other model was not asked."""
         if isinstance(found, Errors) and self.against in found.by_row:
             return self._errors(found, level)
         if isinstance(found, Ranked) and self.against in found.scores:
             return self._areas(found, level)
         if not isinstance(found, Rows) or self.against not in found.outcomes:
-            why = evidence.unmeasured.get(
-                self.metric, f"this run has no outcomes of {self.against} on the test rows."
-            )
-            return Asked(bound, way, "share", why=why)
+            return None
         seen = pairs(found.outcomes["student"], found.outcomes[str(self.against)])
         margin = affordable_margin(seen, level) if self.margin is None else self.margin
         return Asked(
             -margin + 0.0, ">=", "share", observed=seen.difference, test=MatchedTest(seen, margin)
         )
+
+    def _on_both(self, asked: Asked, found: Measured, evidence: Evidence, level: float) -> Asked:
+        """Ask the champion's own test rows too; where none of them is left nobody can tell."""
+        frozen = evidence.frozen
+        inside = None if frozen is None or not frozen.any() else restricted(found, frozen)
+        before = None if inside is None else self._of(inside, level)
+        if before is None:
+            why = f"none of the rows that {evidence.champion} was tested on is among today's."
+            return Asked(asked.bound, asked.direction, asked.unit, why=why)
+        return both(asked, before, evidence.champion)
 
     def _bound(self, margin: float) -> float:
         return (margin if self.less else -margin) + 0.0

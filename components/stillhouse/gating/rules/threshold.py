@@ -1,8 +1,11 @@
 """An absolute bound: `{metric: test/accuracy, at_least: 0.9}`."""
 
+from typing import Literal
+
 from stillhouse.errors import SettingsError
 from stillhouse.gating import metrics
-from stillhouse.gating.evidence import Errors, Evidence, Exact, Ranked, Rows
+from stillhouse.gating.evidence import Errors, Evidence, Exact, Groups, Ranked, Rows
+from stillhouse.gating.grouped import grouped
 from stillhouse.gating.ranked import AreaTest, area
 from stillhouse.gating.resampled import ResampledTest, resample_errors
 from stillhouse.gating.rule import Asked, Direction, Rule
@@ -16,6 +19,7 @@ class Threshold(Rule):
         metric: What is bounded.
         at_least: The bound, in the metric's unit; shares are 0 to 1.
         at_most: The other kind of bound; exactly one of the two.
+        against: May be written where the metric speaks about the champion anyway, as flips do.
         gates: False: only watched.
 
     Raises:
@@ -28,6 +32,7 @@ class Threshold(Rule):
         metric: str,
         at_least: float | None = None,
         at_most: float | None = None,
+        against: Literal["champion"] | None = None,
         gates: bool = True,
     ) -> None:
         if (at_least is None) == (at_most is None):
@@ -43,6 +48,13 @@ class Threshold(Rule):
         self.direction: Direction = ">=" if at_most is None else "<="
         self.bound = float(at_least if at_least is not None else at_most)  # type: ignore[arg-type]
         known = metrics.find(metric)
+        if against is not None and not (known and known.champion):
+            raise SettingsError(
+                f"'{metric}' is not itself a comparison with the {against}.",
+                where="gate.rules.against",
+                fix="Compare by a margin, {metric: test/accuracy, against: champion, margin: 0.01},"
+                " or leave `against` out.",
+            )
         self.unit = known.unit if known else ""
         if self.unit == "share" and not 0 <= self.bound <= 1:
             raise SettingsError(
@@ -58,7 +70,8 @@ class Threshold(Rule):
     def ask(self, evidence: Evidence, level: float) -> Asked:  # noqa: ARG002
         known = metrics.find(self.metric)
         if known is not None and known.champion and evidence.champion is None:
-            return Asked(self.bound, self.direction, self.unit, applies=False)
+            why = "nothing is in production yet."
+            return Asked(self.bound, self.direction, self.unit, applies=False, why=why)
         found = evidence.of(self.metric)
         if found is None:
             return Asked(
@@ -75,6 +88,16 @@ class Threshold(Rule):
                 self.unit,
                 observed=shares.successes / shares.n,
                 test=shares,
+            )
+        if isinstance(found, Groups):
+            worst = grouped(found.outcomes, self.bound, self.direction)
+            return Asked(
+                self.bound,
+                self.direction,
+                self.unit,
+                observed=worst.observed,
+                test=worst,
+                about=worst.worst,
             )
         if isinstance(found, Ranked):
             ranked = area(found)

@@ -1,0 +1,129 @@
+"""What the gate judges: outcomes of every earlier step, the student's slices, and its answers to
+rows unlike all others.
+"""
+
+import hashlib
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.dataset import known as has_target
+from stillhouse.edge.session import Session
+from stillhouse.evaluation import unlike
+from stillhouse.evaluation.operating import choose
+from stillhouse.evaluation.tasks import Classification, task_of
+from stillhouse.gating.collect import Outcomes
+from stillhouse.gating.metrics import DRIFT
+from stillhouse.gating.sliced import Slice, Student, find_slices
+from stillhouse.gating.two_classes import Point
+from stillhouse.steps.champion import Champion
+from stillhouse.steps.student import load_student
+from stillhouse.validation.drift import Drift
+from stillhouse.workspace import StepFiles
+
+SHIPPED_SEED = 0  # of every arm: the student that ships, and the controls that it is compared with
+UNLIKE = {"noise": unlike.noise, "mixed": unlike.mixed}
+
+
+def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point | None:
+    """Return where each model of two classes says yes: the student where `distill` chose it, the
+    others by the same criterion, on val; None where there are not two classes.
+
+    Raises:
+        DataError: Val has rows of one class only.
+    """
+    told = files.read_json("distill/student.json").get("operating_point")
+    if told is None:
+        return None
+    task, has = cast(Classification, task_of(val.schema)), has_target(val.targets)
+    arms = files.read_tensors("distill/outcomes.safetensors")
+    logits = {"teacher": files.read_tensors("teacher/outcomes.safetensors")["val_logits"]}
+    logits |= {
+        arm: arms[name]
+        for arm in ("none", "hard")
+        if (name := f"{arm}/{SHIPPED_SEED}/val_logits") in arms
+    }
+    if champion.val_logits is not None:
+        logits["champion"] = champion.val_logits
+    thresholds = {
+        who: choose(told["criterion"], *task.ranked(found[has], val.targets[has]))
+        for who, found in logits.items()
+    }
+    return Point(told["positive"], {**thresholds, "student": told["threshold"]})
+
+
+def outcomes(
+    files: StepFiles, targets: Tensor, champion: Champion, moved: Drift | None = None
+) -> Outcomes:
+    """Return what earlier steps left behind. The student is what its ONNX answers; the arms are
+    those of seed 0.
+    """
+    arms, exported = (
+        files.read_tensors("distill/outcomes.safetensors"),
+        files.read_tensors("export/outcomes.safetensors"),
+    )
+    edge, examined = (
+        files.read_json("export/edge.json"),
+        files.read_json("robustness/robustness.json"),
+    )
+    logits = {
+        "student": exported["fp32_logits"],
+        "teacher": files.read_tensors("teacher/outcomes.safetensors")["test_logits"],
+    }
+    logits |= {
+        arm: arms[name]
+        for arm in ("none", "hard")
+        if (name := f"{arm}/{SHIPPED_SEED}/test_logits") in arms
+    }
+    if champion.logits is not None:
+        logits["champion"] = champion.logits
+    exact = {f"edge/{name}": edge.get(name) for name in ("parity_max_error", "macs", "parameters")}
+    exact |= {
+        f"edge/{name}_kb": edge[key] / 1000 if edge.get(key) else None
+        for name, key in (("size", "onnx_bytes"), ("int8_size", "int8_bytes"))
+    }
+    if moved is not None:
+        exact[DRIFT] = moved.share
+    return Outcomes(
+        targets=targets,
+        logits=logits,
+        int8=exported.get("int8_logits"),
+        robust=files.read_tensors("robustness/outcomes.safetensors"),
+        norms={attack["label"]: attack["norm"] for attack in examined["attacks"]},
+        exact={name: float(value) for name, value in exact.items() if value is not None},
+        not_measured={entry["name"]: entry["reason"] for entry in examined.get("not_measured", [])},
+    )
+
+
+def slices(files: StepFiles, val: Dataset, test: Dataset) -> list[Slice]:
+    """Return where the student may be far weaker than on the whole; none where no class is decided
+    for.
+    """
+    if not task_of(test.schema).decides or not len(val):
+        return []
+    shipped = Session(files.read_bytes("export/student.onnx")).logits(val.inputs)
+    return find_slices(Student(load_student(files), shipped), val, test)
+
+
+def unlike_logits(files: StepFiles, test: Dataset) -> dict[str, Tensor]:
+    """Return what the exported student answers to rows that no source would give, [M, C] a kind."""
+    if not task_of(test.schema).decides:
+        return {}
+    session = Session(files.read_bytes("export/student.onnx"))
+    return {
+        kind: session.logits(_coded(make(test.inputs, _generator(kind)), test))
+        for kind, make in UNLIKE.items()
+    }
+
+
+def _coded(inputs: Tensor, test: Dataset) -> Tensor:
+    """Round what is a code or a count, so that it is one."""
+    whole = [test.schema.tabular and f.kind != "number" for f in test.schema.features]
+    return torch.where(torch.tensor(whole), inputs.round(), inputs) if any(whole) else inputs
+
+
+def _generator(kind: str) -> torch.Generator:
+    digest = hashlib.sha256(f"unlike/{kind}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))

@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import torch
+
+from stillhouse.evaluation.slices import search
+from stillhouse.evaluation.traits import cuts, traits
+
+
+def table(n=2000, seed=0):
+    """Ages, sexes and a reading, of which one is missing now and then."""
+    rng = np.random.default_rng(seed)
+    reading = rng.normal(size=n)
+    reading[::50] = np.nan
+    sexes = np.array(["female", "male"], dtype=object)[rng.integers(0, 2, n)]
+    return {"age": rng.integers(20, 90, n).astype(float), "sex": sexes, "reading": reading}
+
+
+def of(measures):
+    labels = {"class": (torch.zeros(len(measures["age"])).long(), ["class a"])}
+    return traits(measures, cuts(measures), labels)
+
+
+def test_a_pair_of_traits_that_collapses_is_found_first_and_named():
+    measures = table()
+    inside = (measures["age"] > 73) & (measures["sex"] == "female") & (measures["reading"] > 0.7)
+    assert 0.01 < inside.mean() < 0.05
+    rng = np.random.default_rng(1)
+    wrong = torch.from_numpy(rng.random(2000) < np.where(inside, 0.8, 0.03))
+    found = of(measures)
+    first = search(found, wrong)[0]
+    told = found.name(first)
+    assert "sex = female" in told
+    assert "age >" in told or "< age ≤" in told
+    rows = found.rows(first).numpy()
+    assert (rows & inside).sum() / inside.sum() > 0.6
+    assert wrong[torch.from_numpy(rows)].double().mean() > 0.5
+
+
+def test_slices_that_share_most_of_their_rows_are_told_once():
+    measures = table()
+    measures["years"] = measures["age"] + 1.0
+    wrong = torch.from_numpy(measures["age"] > 80)
+    found = of(measures)
+    names = [found.name(which) for which in search(found, wrong)]
+    assert sum("age" in name or "years" in name for name in names[:2]) >= 1
+    assert not any("age > 8" in name and "years > 8" in name for name in names[:1])
+
+
+def test_without_any_error_the_largest_slices_are_told_and_of_few_rows_none():
+    measures = table(200)
+    found = of(measures)
+    assert len(search(found, torch.zeros(200).bool())) == 8
+    small = {name: values[:3] for name, values in measures.items()}
+    assert search(of(small), torch.zeros(3).bool()) == []
+
+
+def test_cuts_are_made_once_and_hold_for_other_rows():
+    measures = table()
+    made = cuts(measures)
+    assert "reading missing" in {cut.name for cut in made}
+    other = traits(table(40, seed=5), made, {})
+    ranges = [at for at, cut in enumerate(made) if cut.family == "age"]
+    quartiles = [at for at in ranges if made[at].low is not None or made[at].high is not None]
+    inner = other.holds[quartiles[1:-1]].sum(dim=0)
+    assert (inner == 1).all()  # the four quarters cover every age once
+
+
+@pytest.mark.parametrize("values", [np.full(50, 3.0), np.full(50, np.nan)])
+def test_a_column_that_says_nothing_has_no_range(values):
+    assert [cut.name for cut in cuts({"x": values}) if not cut.missing] == []
