@@ -68,13 +68,13 @@ def test_shuffled_swaps_the_features_too():
         "shuffled",
         {"method": {"name": "fitnet"}},
         ANSWERS,
-        pair=Pair(model, net(PICKED, seed=2).eval(), PICKED.inputs),
+        pair=Pair(model, net(PICKED, seed=2).eval(), PICKED),
     )
     straight = objective(
         "student",
         {"method": {"name": "fitnet"}},
         ANSWERS,
-        pair=Pair(model, net(PICKED, seed=2).eval(), PICKED.inputs),
+        pair=Pair(model, net(PICKED, seed=2).eval(), PICKED),
     )
     straight.load_state_dict(made.state_dict())
     assert made(model, batch(0, 1)).item() != straight(model, batch(0, 1)).item()

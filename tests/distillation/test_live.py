@@ -31,7 +31,7 @@ def made(
     model: Classifier, method: Fitnet | SRD | Combine | None = None, order: Tensor | None = None
 ) -> Distillation:
     torch.manual_seed(0)
-    pair = Pair(model, TEACHER, DATA.inputs)
+    pair = Pair(model, TEACHER, DATA)
     return Distillation(
         method=method or Fitnet(layer="penultimate"),
         selector=All(),
@@ -128,7 +128,7 @@ def test_a_tap_that_does_not_exist_is_refused_with_the_taps_of_both():
 
 def test_a_black_box_is_refused_by_name():
     model = net(DATA)
-    for pair in (None, Pair(model, None, DATA.inputs)):
+    for pair in (None, Pair(model, None, DATA)):
         with pytest.raises(
             UsageError, match="'fitnet' needs features, which 'stored answers' does not give"
         ):
@@ -179,7 +179,7 @@ def test_a_checkpoint_of_another_teacher_is_not_taken_up():
     one = made(model).teacher
     assert one == made(model).teacher
     other = net(DATA, seed=4).eval()
-    pair = replace(Pair(model, TEACHER, DATA.inputs), teacher=other)
+    pair = replace(Pair(model, TEACHER, DATA), teacher=other)
     assert (
         Distillation(
             method=Fitnet(), selector=All(), supervised=0.5, answers=ANSWERS, pair=pair

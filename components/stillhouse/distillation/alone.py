@@ -2,6 +2,7 @@
 server.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -110,7 +111,9 @@ def distill(
             selector=weigher,
             supervised=share,
             answers=answers,
-            pair=Pair(model, teacher, inputs),
+            pair=Pair(
+                model, teacher, rows, settings.epochs * math.ceil(len(rows) / settings.batch)
+            ),
         )
     fit(model, objective, rows, rows.take(torch.arange(0)), settings, progress=progress)
     return student.eval()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from stillhouse.data.dataset import Dataset
+from stillhouse.distillation.classroom import Classroom
 from stillhouse.distillation.method import Method
 from stillhouse.errors import UsageError
 from stillhouse.models.classifier import Classifier
@@ -25,17 +27,30 @@ class Pair:
     Attributes:
         student: The model that is to be trained.
         teacher: A torch model in data space, or None where it can only be asked for logits.
-        inputs: [N, *shape], in the order of the rows that `fit` is given.
+        rows: Those that `fit` is given, N of them.
+        steps: Optimiser steps that the training takes; 0 where nobody has said, and what rises over
+            a training is then at its end.
     """
 
     student: Classifier
     teacher: nn.Module | None
-    inputs: Tensor
+    rows: Dataset
+    steps: int = 0
 
     @property
     def gives(self) -> frozenset[str]:
         """What such a teacher gives beside stored answers."""
-        return frozenset() if self.teacher is None else frozenset({"features"})
+        return frozenset() if self.teacher is None else frozenset({"features", "gradients"})
+
+    def classroom(self, answers: Tensor | None, order: Tensor | None) -> Classroom:
+        """Return what a method may ask while the student trains.
+
+        Args:
+            answers: The teacher's logits [N, C]; None without a teacher.
+            order: For each row the one that the teacher is asked about in its place [N]; None for
+                the row itself.
+        """
+        return Classroom(self.student, self.teacher, self.rows, answers, order, self.steps)
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,7 @@ def connect(method: Method, pair: Pair) -> Taps:
             f"'{snake(type(method).__name__)}' needs features, but says of no tap which.",
             fix="Set its `taps`, pairs of names.",
         )
-    tried = pair.inputs[:TRIED]
+    tried = pair.rows.inputs[:TRIED]
     taps = Taps(
         _found("student", pair.student, tried, [mine for mine, _ in method.taps], pair),
         _found("teacher", pair.teacher, tried, [its for _, its in method.taps], pair),

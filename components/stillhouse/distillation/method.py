@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from stillhouse.distillation.classroom import Classroom
 from stillhouse.errors import UsageError
 from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
@@ -28,6 +29,8 @@ class Method(nn.Module):
             `Outputs.features`.
         tasks: What may be predicted: classification, regression. Answers and targets of a
             regression come in standard deviations of its targets.
+        hardens: Whether it trains a student to withstand attack; the receipt then shows a plain
+            one beside it.
         task: What is predicted here, by `attend`.
     """
 
@@ -36,10 +39,12 @@ class Method(nn.Module):
     accepts: frozenset[str] = frozenset({"image", "table", "series"})
     taps: tuple[tuple[str, str], ...] = ()
     tasks: frozenset[str] = frozenset({"classification"})
+    hardens: bool = False
 
     def __init__(self) -> None:
         super().__init__()
         self.task: Task = CLASSIFICATION
+        self._classroom: Classroom | None = None
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
         """Return the loss per row [B], nats where it is a divergence.
@@ -54,6 +59,27 @@ class Method(nn.Module):
     def attend(self, task: Task) -> None:
         """Take note of what is predicted; called once before training."""
         self.task = task
+
+    def enter(self, classroom: Classroom) -> None:
+        """Take note of who and what is there while the student trains; called once, after `attend`
+        and before `build`.
+        """
+        self._classroom = classroom
+
+    @property
+    def classroom(self) -> Classroom:
+        """Who and what is there.
+
+        Raises:
+            UsageError: Nobody has said.
+        """
+        if self._classroom is None:
+            raise UsageError(
+                f"'{snake(type(self).__name__)}' asks while the student trains, and was not told "
+                "whom.",
+                fix="Call `enter`, or give the objective both models.",
+            )
+        return self._classroom
 
     def build(self, student: Outputs, teacher: Outputs) -> None:
         """Make what depends on the size of features, such as a projector; called once before

@@ -75,6 +75,10 @@ class Distillation(Objective):
         refuse_selection(method, selector)
         refuse_task(method, selector, task)
         method.attend(task)
+        if pair is not None:
+            classroom = pair.classroom(answers, order)
+            method.enter(classroom)
+            selector.enter(classroom)
         self.task = task
         self.register_buffer("weights", weights, persistent=False)
         self.method, self.selector, self.supervised = method, selector, supervised
@@ -84,18 +88,14 @@ class Distillation(Objective):
         self.register_buffer(
             "order", torch.empty(0, dtype=torch.int64) if order is None else order, persistent=False
         )
-        self._rows = None if pair is None or order is None else pair.inputs
+        self._rows = None if pair is None or order is None else pair.rows.inputs
         self._taps = (
             connect(method, pair) if pair is not None and "features" in method.needs else None
         )
         # a checkpoint must not be taken up with another teacher
-        self.teacher = (
-            ""
-            if self._taps is None
-            else identity_of(
-                {"teacher": self._taps.model}, {}, repr((self._taps.student, self._taps.teacher))
-            )
-        )
+        asked = None if pair is None or not method.needs - {"logits"} else pair.teacher
+        looked = "" if self._taps is None else repr((self._taps.student, self._taps.teacher))
+        self.teacher = "" if asked is None else identity_of({"teacher": asked}, {}, looked)
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
         inputs = self.method.inputs(model, batch, _generator())

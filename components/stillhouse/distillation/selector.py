@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from stillhouse.distillation.classroom import Classroom
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -18,6 +19,9 @@ class Selector(ABC):
 
     selects: ClassVar[bool] = True
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+
+    def enter(self, classroom: Classroom) -> None:  # noqa: B027 - most selectors look at a batch alone
+        """Take note of who and what is there; called once before training, if anybody knows."""
 
     @abstractmethod
     def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

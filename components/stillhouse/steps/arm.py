@@ -72,10 +72,11 @@ class Material:
 
     @property
     def gives(self) -> frozenset[str]:
-        """What the teacher gives while the student trains: its stored answers, and its features if
-        it can be looked into.
+        """What the teacher gives while the student trains: its stored answers, and its features and
+        gradients if it can be looked into.
         """
-        return frozenset({"logits"}) if self.teacher is None else frozenset({"logits", "features"})
+        live = frozenset[str]() if self.teacher is None else frozenset({"features", "gradients"})
+        return frozenset({"logits"}) | live
 
     @classmethod
     def read(cls, files: StepFiles) -> "Material":
@@ -135,7 +136,7 @@ def train(
     """
     own, rows = section_of(arm, section), rows_of(arm, material.seen)
     plain = rows_of(arm, material.picked)
-    settings = read(own)
+    settings, budget = read(own), fit_settings(own, len(material.picked), seed)
     model = build_classifier(
         settings.student,
         rows.schema,
@@ -149,7 +150,7 @@ def train(
             arm,
             own,
             None if arm in LABELS_ONLY else material.answers,
-            pair=Pair(model, material.teacher, rows.inputs),
+            pair=Pair(model, material.teacher, rows, budget.steps or 0),
             views=len(material.seen) // len(material.picked),
             task=task_of(rows.schema),
             weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
@@ -159,7 +160,7 @@ def train(
         loss,
         rows,
         material.val,
-        fit_settings(own, len(material.picked), seed),
+        budget,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -8,11 +8,13 @@ from torch import Tensor, nn
 
 from stillhouse import config
 from stillhouse.config import NonNegative, Spec
+from stillhouse.distillation.classroom import Classroom
 from stillhouse.distillation.method import Method
 from stillhouse.errors import SettingsError
 from stillhouse.evaluation.tasks import Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
+from stillhouse.plugins import snake
 
 WHERE = "distill.method.parts"
 
@@ -64,10 +66,12 @@ class Combine(Method):
             for part, place in zip(parts, places, strict=True)
         )
         methods = self.methods
+        _refuse_two_attacks(methods)
         self.per_sample = all(method.per_sample for method in methods)
         self.needs = frozenset().union(*(method.needs for method in methods))
         self.accepts = frozenset.intersection(*(frozenset(method.accepts) for method in methods))
         self.tasks = frozenset.intersection(*(frozenset(method.tasks) for method in methods))
+        self.hardens = any(method.hardens for method in methods)
         self.taps = tuple(dict.fromkeys(pair for method in methods for pair in method.taps))
 
     @property
@@ -84,6 +88,11 @@ class Combine(Method):
         for method in self.methods:
             method.attend(task)
 
+    def enter(self, classroom: Classroom) -> None:
+        super().enter(classroom)
+        for method in self.methods:
+            method.enter(classroom)
+
     def build(self, student: Outputs, teacher: Outputs) -> None:
         for method in self.methods:
             method.build(student, teacher)
@@ -96,6 +105,17 @@ class Combine(Method):
     def after_step(self, model: Classifier) -> None:
         for method in self.methods:
             method.after_step(model)
+
+
+def _refuse_two_attacks(methods: Sequence[Method]) -> None:
+    """The second would start from what the first has moved, and leave the ball."""
+    hardening = [snake(type(method).__name__) for method in methods if method.hardens]
+    if len(hardening) > 1:
+        raise SettingsError(
+            f"{' and '.join(hardening)} would each attack the rows, one on top of the other.",
+            where=WHERE,
+            fix="Keep one of them.",
+        )
 
 
 def _weight(part: object, where: str) -> float:
