@@ -57,22 +57,28 @@ class Exported(Teacher):
                 where=str(path),
                 fix="Check the path; relative ones start at params.yaml.",
             )
-        data, schema = path.read_bytes(), lesson.val.schema
+        return self.take(path.read_bytes(), lesson, where=path.name)
+
+    def take(self, data: bytes, lesson: Lesson, *, where: str) -> Mapping[str, bytes]:
+        """Return the files that make this teacher, from the bytes of a .pt2 file. Errors as
+        `learn`.
+        """
+        schema = lesson.val.schema
         form: dict[str, Any] = {
             "mean": by_feature(self.mean, schema, "teacher.mean"),
             "std": by_feature(self.std, schema, "teacher.std"),
             "columns": order(self.classes, schema.classes, where="teacher.classes"),
         }
-        program = Program(pt2.read(data, path.name), path.name)
+        program = Program(pt2.read(data, where), where)
         with torch.no_grad():
             answers = program(scaled(lesson.val.inputs[:TRIED], form, schema))
         if answers.ndim != 2:
             raise SourceError(
                 f"it answers {list(answers.shape)}, not [N, C].",
-                where=path.name,
+                where=where,
                 fix="Export a classifier.",
             )
-        require_count(answers.shape[1], schema.classes, where=path.name)
+        require_count(answers.shape[1], schema.classes, where=where)
         kind = "probabilities" if are_probabilities(answers) else "logits"
         form["output"] = kind if self.output == "auto" else self.output
         return {MODEL: data, FORM: dump_json(form)}
