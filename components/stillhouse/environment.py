@@ -147,6 +147,11 @@ def place(root: Path) -> Place:
     )
 
 
+def tracking_is_given() -> bool:
+    """Whether the user named an MLflow in the environment."""
+    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
 def _threads() -> int:
     text = os.environ.get("STILLHOUSE_THREADS", "1")
     if not text.isdecimal() or int(text) < 1:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse_flows import cli_init, cli_team, past
+from stillhouse_flows import cli_distill, cli_init, cli_team, past
 from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def run(sets: Sets = None, json_only: Json = False) -> None:
     work(json_only, body)
 
 
+app.command()(cli_distill.distill)
 app.add_typer(cli_init.data, name="data")
 
 

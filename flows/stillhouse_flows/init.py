@@ -111,8 +111,8 @@ def begin(wish: Wish) -> Begun:
         guess, made, kind=kind, model=wish.model or name_of(wish.root), plugins=[MINE]
     )
     for name in ("gitignore", "dvcignore"):
-        texts[f".{name}"] = _joined(wish.root / f".{name}", (TEMPLATES / name).read_text())
-    changed = tuple(name for name, text in texts.items() if _write(wish.root / name, text))
+        texts[f".{name}"] = joined(wish.root / f".{name}", (TEMPLATES / name).read_text())
+    changed = tuple(name for name, text in texts.items() if write(wish.root / name, text))
     environment.prepare(wish.root)  # from here on, new folders are the user's alone
     began = begin_dvc(wish.root)
     (wish.root / ".dvc").chmod(0o755)
@@ -170,7 +170,7 @@ def _refuse_overwriting(wish: Wish, names: Iterable[str]) -> None:
         )
 
 
-def _joined(path: Path, lines: str) -> str:
+def joined(path: Path, lines: str) -> str:
     """Return a file's text with the lines added that it lacks."""
     text = path.read_text() if path.is_file() else ""
     have = {line.strip() for line in text.splitlines()}
@@ -179,7 +179,7 @@ def _joined(path: Path, lines: str) -> str:
     return start + "".join(f"{line}\n" for line in more)
 
 
-def _write(path: Path, text: str) -> bool:
+def write(path: Path, text: str) -> bool:
     """Write a file that people read too; return whether that changed it."""
     if path.is_file() and path.read_text() == text:
         return False

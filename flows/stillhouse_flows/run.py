@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from stillhouse.pipeline.publish import Published
 
 
-def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
-    """Run the project at `root`; return the exit code."""
+def run_project(
+    root: Path, sets: Sequence[str], *, json_only: bool, beside: Mapping[str, str] | None = None
+) -> int:
+    """Run the project at `root`; return the exit code.
+
+    Args:
+        root: The folder of params.yaml.
+        sets: `--set` texts.
+        json_only: Whether the end is told as one JSON object.
+        beside: What else is told at the end, by name.
+    """
     began = SYSTEM.seconds()
     place = environment.prepare(root)
     servers = reach.probes(place)
@@ -46,7 +55,11 @@ def run_project(root: Path, sets: Sequence[str], *, json_only: bool) -> int:
                 published = _through_the_flow(project, early, stack, each)
             ended(project, published)
         seconds = round(SYSTEM.seconds() - began, 3)
-        _tell(project, published, results, seconds, json_only=json_only)
+        if json_only:
+            _emit(project, published, results, {**(beside or {}), "seconds": seconds})
+        else:
+            show.summary(published, project.artifact("report/receipt.json"), seconds)
+            show.named(beside or {})
         return published.exit_code
 
 
@@ -81,23 +94,18 @@ def _server(place: "Place") -> "Iterator[Callable[[], None]]":
         yield ready
 
 
-def _tell(
+def _emit(
     project: "Project",
     published: "Published",
     results: "Sequence[Result]",
-    seconds: float,
-    *,
-    json_only: bool,
+    more: "Mapping[str, object]",
 ) -> None:
     page = project.workspace.artifacts / "report" / "receipt.html"
-    if json_only:
-        steps = [{"name": r.name, "state": r.state, "seconds": r.seconds} for r in results]
-        answer = {
-            **published.as_dict(),
-            "receipt": str(page) if page.is_file() else None,
-            "steps": steps,
-            "seconds": seconds,
-        }
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-    else:
-        show.summary(published, project.artifact("report/receipt.json"), seconds)
+    steps = [{"name": r.name, "state": r.state, "seconds": r.seconds} for r in results]
+    answer = {
+        **published.as_dict(),
+        "receipt": str(page) if page.is_file() else None,
+        "steps": steps,
+        **more,
+    }
+    sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")

@@ -162,6 +162,12 @@ def summary(published_as: "Published", receipt: Mapping[str, Any], seconds: floa
     )
 
 
+def named(values: Mapping[str, str]) -> None:
+    """Show texts by name, a line each."""
+    for name, value in values.items():
+        _out().print(Text(f"{name:<8} {plain(value)}"), soft_wrap=True)
+
+
 def _receipt(receipt: Mapping[str, Any], version: int | None) -> None:
     from stillhouse.receipt import summary as words
 

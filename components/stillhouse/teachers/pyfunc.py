@@ -39,7 +39,8 @@ class Pyfunc(Teacher):
         mean: What it was trained to have subtracted from its rows: one number, or one a feature.
         std: What it was trained to have its rows divided by then, likewise.
         trusted: Of a skops model: types that are built though nobody reviewed them, such as
-            `sklearn.tree._tree.Tree` (a forged one can crash the process). Only for models of yours.
+            `sklearn.tree._tree.Tree`, a forged one of which can crash the process: only for models
+            of yours.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from stillhouse_flows.intake.hints import Guess
 from stillhouse_flows.intake.plan import EXAMINED, SEEDS, Plan
 
 WIDTH = 100
+TRAINED = ("fit", "sklearn")  # teachers that the project trains itself
 HEAD = """\
 # What is science: one section a step. Change a line and say `stillhouse run`: only what depends on
 # it is computed again. `stillhouse plugins` lists every name that can stand here, and `--set a.b=c`
@@ -94,6 +95,8 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
             comment(
                 "The big model. It is trained here; bring your own with {name: onnx, path: "
                 "big.onnx} or {name: predictions, path: answers.npz}."
+                if plan.teacher["name"] in TRAINED
+                else "The big model, as it was brought; it only answers."
             ),
             comment(seen + (rare if base.rare else "")),
             "teacher:",
@@ -117,9 +120,16 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
             "receipt",
             "",
             "release: {approval: false} # true: a passing student waits for `stillhouse promote`",
+            *_budget(plan),
             "",
         ]
     )
+
+
+def _budget(plan: Plan) -> list[str]:
+    if plan.hours is None:
+        return []
+    return ["", f"budget: {{hours: {plan.hours:.4g}}} # the most that the steps of a run may take"]
 
 
 def _robustness(plan: Plan, kind: str) -> list[str]:

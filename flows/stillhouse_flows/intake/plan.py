@@ -67,6 +67,7 @@ class Plan:
         teacher_bound: Of the teacher's gate.
         student_bound: Of the student's.
         notes: Decisions in words.
+        hours: What the steps of a run may take; None: as long as they need.
     """
 
     split: dict[str, Any]
@@ -84,6 +85,7 @@ class Plan:
     teacher_bound: float
     student_bound: float
     notes: tuple[str, ...]
+    hours: float | None = None
 
 
 def plan(dataset: Dataset, guess: Guess, root: Path, student: config.Spec | None = None) -> Plan:
@@ -232,9 +234,12 @@ def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]
 
 def _epochs(cost: int, rows: int, batch: int, seconds: float, *, most: int) -> int:
     """Return how many passes fit into some seconds, in round numbers."""
-    fitting = max(seconds / _seconds(cost, rows, batch), 6)
-    rounded = next((n for n in (200, 150, 100, 60, 40, 30, 20, 15, 10, 8) if n <= fitting), 6)
-    return min(rounded, most)
+    return min(rounded(seconds / _seconds(cost, rows, batch)), most)
+
+
+def rounded(epochs: float) -> int:
+    """Return a round number of epochs, no more than these, at least 6 and at most 200."""
+    return next((n for n in (200, 150, 100, 60, 40, 30, 20, 15, 10, 8) if n <= epochs), 6)
 
 
 def _seconds(cost: int, rows: int, batch: int) -> float:

@@ -1,0 +1,1 @@
+stillhouse distill models:/credit@champion --data rows.parquet --student mlp --budget 3m

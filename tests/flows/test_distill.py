@@ -1,0 +1,177 @@
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from flows.intake import files
+
+from stillhouse import plugins
+from stillhouse.errors import SourceError, UsageError
+from stillhouse.pipeline import Project
+from stillhouse_flows.distill import Wish, begin, planned
+
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _the_process_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    environ, place, mask = dict(os.environ), tempfile.tempdir, os.umask(0o022)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    os.environ.clear()
+    os.environ.update(environ)
+    tempfile.tempdir = place
+    os.umask(mask)
+    plugins.use([], tmp_path)
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    """What some big model said of every row of the gas sensors' file."""
+    files.gas(tmp_path)
+    draw = np.random.default_rng(0)
+    path = tmp_path / "answers.npz"
+    np.savez(path, rows=np.arange(400), probabilities=draw.dirichlet(np.ones(3), 400))
+    return path
+
+
+def wish(**changes: object) -> Wish:
+    return replace(Wish("answers.npz", Path("gas.csv"), "mlp", "2m"), **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("answers")
+def test_a_workspace_of_its_own_has_settings_that_are_valid_and_fit_the_budget(tmp_path: Path):
+    asked = wish()
+    made = begin(asked)
+    assert made is not None
+    root = tmp_path / "distilled" / "answers-mlp"
+    project = Project.open(root)
+    assert project.model == "answers-mlp"
+    assert project.params["teacher"]["name"] == "predictions"
+    assert project.params["distill"]["student"] == {"name": "mlp"}
+    assert project.params["tune"]["trials"] == made.trials
+    assert project.limit == pytest.approx(120, abs=0.1)
+    assert (root / "dvc.yaml").is_file()
+    assert "predictions teaches mlp" in planned(made, asked)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["answers.npz", "distilled", "gas.csv"]
+
+
+@pytest.mark.usefixtures("answers")
+def test_the_same_command_goes_on_and_another_one_is_refused(tmp_path: Path):
+    begin(wish(out=Path("here")))
+    text = (tmp_path / "here" / "params.yaml").read_text()
+    assert begin(wish(out=Path("here"))) is None
+    with pytest.raises(UsageError, match="another distillation lies there already"):
+        begin(wish(out=Path("here"), student="{name: mlp, width: 8}"))
+    assert (tmp_path / "here" / "params.yaml").read_text() == text
+    assert begin(wish(out=Path("here"), student="{name: mlp, width: 8}", force=True)) is not None
+    assert Project.open(tmp_path / "here").params["distill"]["student"]["width"] == 8
+
+
+def test_what_is_said_of_the_teacher_is_written_down_and_the_rest_lasts_a_run(answers: Path):
+    sets = ("teacher.classes=[toluene, ethanol, acetone]", "distill.seeds=2")
+    asked = wish(sets=sets, out=Path("here"))
+    begin(asked)
+    held = Project.open(Path("here")).params
+    assert held["teacher"]["classes"] == ["toluene", "ethanol", "acetone"]
+    assert held["distill"]["seeds"] == 3
+    assert asked.parted()[1] == ["distill.seeds=2"]
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"teacher": "answer.npz"}, UsageError, "no teacher 'answer.npz'"),
+        ({"data": Path("no.csv")}, SourceError, "no file or folder 'no.csv'"),
+        ({"student": "mpl"}, UsageError, "no student 'mpl'. Did you mean 'mlp'"),
+        ({"budget": "soon"}, UsageError, "'soon' is no time"),
+        ({"budget": "10s"}, UsageError, "10 s are too short"),
+        ({"teacher": "models:/credit@champion"}, SourceError, "no MLflow here"),
+        ({"sets": ("teacher.clases=[a]",)}, UsageError, "unknown setting 'clases'"),
+    ],
+)
+def test_what_cannot_be_meant_leaves_no_settings_behind(
+    tmp_path: Path, changes: dict[str, object], error: type[Exception], said: str
+):
+    with pytest.raises(error, match=said):
+        begin(wish(**changes, out=Path("here")))
+    assert not (tmp_path / "here" / "params.yaml").exists()
+    begin(wish(out=Path("here")))
+    assert (tmp_path / "here" / "params.yaml").is_file()
+
+
+def test_answers_that_miss_a_row_are_refused_before_anything_is_written(
+    answers: Path, tmp_path: Path
+):
+    np.savez(answers, rows=np.arange(10), probabilities=np.full((10, 3), 1 / 3))
+    with pytest.raises(SourceError, match="there is no answer for"):
+        begin(wish(out=Path("here")))
+    assert not (tmp_path / "here" / "params.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("teacher", "name"),
+    [
+        ("models:/credit@champion", "credit-mlp"),
+        ("models:/credit risk/3", "credit-risk-mlp"),
+        ("https://a.example/predict?key=1", "predict-mlp"),
+        ("some/big.onnx", "big-mlp"),
+        ("{name: sklearn}", "sklearn-mlp"),
+    ],
+)
+def test_the_student_is_named_after_its_teacher(teacher: str, name: str):
+    assert wish(teacher=teacher).model == name
+
+
+CREDIT = """
+import mlflow, mlflow.sklearn
+from sklearn.datasets import load_breast_cancer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+x, y = load_breast_cancer(return_X_y=True, as_frame=True)
+line = make_pipeline(StandardScaler(), LogisticRegression()).fit(x[:300], y[:300])
+mlflow.sklearn.log_model(line, name="m", registered_model_name="credit")
+mlflow.MlflowClient().set_registered_model_alias("credit", "champion", "1")
+x.assign(outcome=y).to_parquet("rows.parquet")
+"""
+
+
+@pytest.mark.stories
+def test_one_command_makes_a_student_with_receipt_and_onnx_of_a_registered_model(tmp_path: Path):
+    subprocess.run([sys.executable, "-c", CREDIT], check=True, capture_output=True)
+    command = "import sys; from stillhouse_flows.cli import main; main(sys.argv[1:])"
+    words = shlex.split((ROOT / "docs/examples/guide/distill.sh").read_text())[1:]
+
+    def run() -> tuple[int, dict[str, object]]:
+        done = subprocess.run(
+            [sys.executable, "-c", command, *words, "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode in (0, 3), done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    code, told = run()
+    assert Path(str(told["receipt"])).is_file()
+    assert Path(str(told["student"])).is_file()
+    assert Path(str(told["workspace"])) == Path("distilled/credit-mlp")
+    assert {step["state"] for step in told["steps"]} == {"ran"}  # type: ignore[attr-defined]
+    again, told = run()
+    assert again == code
+    assert {step["state"] for step in told["steps"]} == {"unchanged"}  # type: ignore[attr-defined]
