@@ -37,6 +37,8 @@ class Place:
         threads: torch's threads. One gives the same bits on every machine of a kind.
         studies: URL of a PostgreSQL that keeps Optuna's studies for a team; None means journals in
             the workspace.
+        knowledge: A folder in which workspaces and people share teachers' answers; None: each
+            workspace asks for itself.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class Place:
     token: SecretStr | None
     threads: int
     studies: SecretStr | None = None
+    knowledge: Path | None = None
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -132,7 +135,7 @@ def place(root: Path) -> Place:
     """Return the place that the environment describes, without changing anything.
 
     Raises:
-        SettingsError: STILLHOUSE_THREADS cannot be meant.
+        SettingsError: STILLHOUSE_THREADS or STILLHOUSE_KNOWLEDGE cannot be meant.
     """
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
@@ -144,12 +147,27 @@ def place(root: Path) -> Place:
         token=SecretStr(token) if token else None,
         threads=_threads(),
         studies=secret("STILLHOUSE_STUDIES"),
+        knowledge=_folder("STILLHOUSE_KNOWLEDGE"),
     )
 
 
 def tracking_is_given() -> bool:
     """Whether the user named an MLflow in the environment."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def _folder(name: str) -> Path | None:
+    text = os.environ.get(name, "")
+    if not text:
+        return None
+    found = Path(text).expanduser()
+    if "://" in text or not found.is_absolute() or not found.is_dir():
+        raise SettingsError(
+            f"'{text}' is no folder that is there.",
+            where=name,
+            fix="Make it, and give its whole path; a bucket can be mounted.",
+        )
+    return found
 
 
 def _threads() -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,11 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         OSError: The disk is full or broken; the old file is left as it was.
     """
+    write_stream(path, (data,))
+
+
+def write_stream(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file part by part, as `write_atomic` does, so that it may be larger than memory."""
     failpoint("workspace.before_write")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
@@ -67,7 +72,8 @@ def write_atomic(path: Path, data: bytes) -> None:
             scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
         )
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             failpoint("workspace.before_fsync")
             os.fsync(file.fileno())
@@ -102,13 +108,20 @@ def sync_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same folder out for a moment; the kernel frees it
-    however we end.
+def alone(folder: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Keep other processes that ask for the same folder out; the kernel frees it however we end.
+
+    Args:
+        folder: It has to be there.
+        waiting: Called once if somebody else holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

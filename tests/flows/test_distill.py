@@ -17,7 +17,6 @@ from stillhouse.errors import SourceError, UsageError
 from stillhouse.pipeline import Project
 from stillhouse_flows.distill import Wish, begin, planned
 
-
 ROOT = Path(__file__).parent.parent.parent
 
 

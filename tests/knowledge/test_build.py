@@ -10,7 +10,8 @@ from stillhouse import failpoints
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SourceError
 from stillhouse.evaluation.tasks import CLASSIFICATION
-from stillhouse.knowledge.build import MANIFEST, build, sentinel_places
+from stillhouse.knowledge.build import MANIFEST, build
+from stillhouse.knowledge.question import sentinel_places
 from stillhouse.workspace import write_atomic
 
 Writer = Callable[[str, bytes], None]

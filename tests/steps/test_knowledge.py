@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from stillhouse.environment import place
 from stillhouse.errors import Corrupt, OverBudget, UsageError
 from stillhouse.knowledge.store import reopen
 from stillhouse.pipeline.body import run_body
-from stillhouse.steps import knowledge, prepare, teacher
-from stillhouse.steps.arm import Material, train
-from stillhouse.steps.step import Step
+from stillhouse.steps import knowledge, prepare, teacher, tune
+from stillhouse.steps.arm import Material, require_access, train
+from stillhouse.steps.step import Step, silent
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.recall import recall
 from stillhouse.workspace import StepFiles, Workspace, sha256
@@ -108,6 +109,84 @@ def test_a_paid_teacher_is_asked_about_each_row_once_and_a_cap_stops_before_the_
         assert len(set(server.asked)) == len(rows) + again
         assert again == 4  # the probe asks four rows anew, to see whether the model changed
         assert not list((tmp_path / "artifacts").rglob("spent.json"))
+
+
+def test_twenty_trials_pay_the_teacher_once(tmp_path: Path) -> None:
+    with serving() as server:
+        paid = {"name": "endpoint", "url": server.url, "allow": ["127.0.0.1"], "rate": 1000.0}
+        params = {
+            **PARAMS,
+            "teacher": {**paid, "usd_per_row": 0.01, "cap_usd": 20.0, "gate": None},
+            "tune": {"trials": 20},
+            "distill": {
+                "student": {"name": "mlp", "width": 4, "depth": 1},
+                "optimizer": {"name": "adamw", "lr": {"float": [0.001, 0.1], "log": True}},
+                "method": {"name": "kd", "temperature": {"float": [1, 20], "log": True}},
+                "epochs": 1,
+                "controls": [],
+            },
+        }
+        run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=params)
+        before = len(server.asked)
+        files = run(Workspace(tmp_path), tune.step, params=params)
+        assert files.read_json("tune/metrics.json")["tune/trials"] == 20.0
+        assert len(server.asked) == before
+
+
+def test_what_one_workspace_asked_in_a_shared_folder_another_one_finds(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    with serving() as server:
+        free = {"name": "endpoint", "url": server.url, "allow": ["127.0.0.1"], "rate": 1000.0}
+        params, asked, kept = {**PARAMS, "teacher": {**free, "gate": None}}, [], []
+        for name in ("one", "two"):
+            files = run(Workspace(tmp_path / name), prepare.step, teacher.step, params=params)
+            before = len(server.asked)
+            here = replace(place(tmp_path / name), knowledge=tmp_path / "shared")
+            run_body(knowledge.step, files.workspace, params=params, place=here, progress=silent)
+            asked.append(len(server.asked) - before)
+            kept.append(files.read_json("knowledge/knowledge.json"))
+    assert asked == [80, 8]  # the second one asks about the sentinels alone
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ({"keep": "sampled"}, "kept as 'sampled' takes 128 bytes, whole it takes 20"),
+        ({"keep": "top", "count": 8}, "kept as 'top' takes 34 bytes, whole it takes 20"),
+        ({"keep": "some"}, "knowledge.keep: must be 'all', 'sampled' or 'top'"),
+    ],
+)
+def test_a_form_that_saves_nothing_is_refused(
+    tmp_path: Path, section: dict[str, Any], said: str
+) -> None:
+    files = run(Workspace(tmp_path), prepare.step, teacher.step)
+    with pytest.raises(UsageError, match=said):
+        run(files.workspace, knowledge.step, params={**PARAMS, "knowledge": section})
+    run(files.workspace, knowledge.step)
+
+
+def test_sampled_answers_are_small_and_for_kd_at_their_temperature_alone(tmp_path: Path) -> None:
+    kept = {"keep": "sampled", "count": 4, "temperature": 2.0}
+    params = {**PARAMS, "knowledge": kept}
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=params)
+    assert files.read_json("knowledge/knowledge.json")["bytes_a_row"] == 8
+    material = Material.read(files)
+    section = {"student": {"name": "mlp", "width": 8}, "epochs": 2, "batch": 20}
+    for method in ({"name": "kd"}, {"name": "dkd", "temperature": 2.0}):
+        with pytest.raises(UsageError, match=f"temperature 2, and '{method['name']}' would learn"):
+            require_access({**section, "method": method}, material)
+    section["method"] = {"name": "kd", "temperature": 2.0}
+    require_access(section, material)
+    assert train("student", section, seed=0, material=material).steps == 8
+
+
+def test_the_largest_logits_alone_come_with_a_warning(tmp_path: Path) -> None:
+    params = {**PARAMS, "knowledge": {"keep": "top", "count": 3}}
+    files = run(Workspace(tmp_path), prepare.step, teacher.step)
+    with pytest.warns(knowledge.Biased, match="the student learns a biased tail"):
+        run(files.workspace, knowledge.step, params=params)
+    assert files.read_json("knowledge/knowledge.json")["bytes_a_row"] == 14
 
 
 def test_answers_of_a_teacher_that_was_trained_again_are_stale(tmp_path: Path) -> None:

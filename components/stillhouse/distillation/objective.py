@@ -83,7 +83,8 @@ class Distillation(Objective):
         self.register_buffer("weights", weights, persistent=False)
         self.method, self.selector, self.supervised = method, selector, supervised
         self.has_teacher = answers is not None
-        held = torch.empty(0, 0) if answers is None else answers.detach().float()
+        # as they are stored, perhaps mapped from a file: a batch of them is widened when it is due
+        held = torch.empty(0, 0) if answers is None else answers.detach()
         self.register_buffer("answers", held if order is None else held[order], persistent=False)
         self.register_buffer(
             "order", torch.empty(0, dtype=torch.int64) if order is None else order, persistent=False
@@ -137,10 +138,11 @@ class Distillation(Objective):
                 f"{student.logits.shape[-1]}.",
                 fix="Give both the same data.",
             )
+        told = self.answers[batch.rows].float()
         if self._taps is None:
-            return Outputs(self.answers[batch.rows])
+            return Outputs(told)
         asked = inputs if self._rows is None else self._rows[self.order[batch.rows]].to(inputs)
-        return Outputs(self.answers[batch.rows], self._taps.of_teacher(asked))
+        return Outputs(told, self._taps.of_teacher(asked))
 
 
 def refuse_selection(method: Method, selector: Selector) -> None:

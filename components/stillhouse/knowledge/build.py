@@ -3,117 +3,46 @@
 A logit is stored less its row's largest, which changes no softmax and keeps fp16 from overflowing:
 the values are 0 and below, finest near 0 where the probability is. Shards that were finished before
 a kill wait in a work folder under the address of exactly this question (teacher, data, rows,
-views), each named by its hash, and are not asked again.
+views), each named by its hash, and are not asked again. The work folder may be shared by workspaces
+and people: one of them asks, the others wait for it and read what it finished.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.view import Views
 from stillhouse.errors import UsageError
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.failpoints import failpoint
+from stillhouse.knowledge.keep import ALL, Keep
+from stillhouse.knowledge.question import (
+    FORMAT,
+    MANIFEST,
+    PLAIN,
+    SHARD_ROWS,
+    Question,
+    Shard,
+    places_of,
+    question,
+)
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.training.fit import silent
-from stillhouse.workspace import dump_json, dump_tensors, parse_tensors, sha256_bytes, write_atomic
+from stillhouse.workspace import (
+    alone,
+    dump_json,
+    dump_tensors,
+    parse_tensors,
+    sha256_bytes,
+    write_atomic,
+)
 
-FORMAT = 1
-MANIFEST = "manifest.json"
-SHARD_ROWS = 8192
-SENTINELS = 8
-PLAIN = Views(1, (), 0)
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A file of answers to consecutive rows.
-
-    Attributes:
-        file: Its name in the store.
-        view: Which augmented view of the rows.
-        start: Position of its first row in the data set.
-        rows: How many.
-        sha256: Of its bytes.
-    """
-
-    file: str
-    view: int
-    start: int
-    rows: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """What exactly is asked; two equal ones have equal answers.
-
-    Attributes:
-        teacher: Fingerprint.
-        data: Fingerprint of inputs, targets and schema: a changed preprocessing changes it.
-        rows: sha256 over the rows' numbers in order.
-        classes: Names by code.
-        views: Augmented views a row; 1 is the row itself.
-        count: N.
-        shard_rows: Rows a shard.
-        augmentation: How further views are made, with their seed; None where there are none.
-    """
-
-    teacher: str
-    data: str
-    rows: str
-    classes: tuple[str, ...]
-    views: int
-    count: int
-    shard_rows: int
-    augmentation: Mapping[str, Any] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON's form of it."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-    @property
-    def address(self) -> str:
-        """The sha256 of the question."""
-        return hashlib.sha256(dump_json({"format": FORMAT, **self.as_dict()})).hexdigest()
-
-
-def question(
-    dataset: Dataset, *, teacher: str, views: Views = PLAIN, shard_rows: int = SHARD_ROWS
-) -> Question:
-    """Return what is asked about these rows."""
-    return Question(
-        teacher,
-        dataset.fingerprint(),
-        rows_digest(dataset.rows),
-        dataset.schema.outputs,
-        views.count,
-        len(dataset),
-        shard_rows,
-        None if views.count == 1 else views.as_dict(),
-    )
-
-
-def rows_digest(rows: Tensor) -> str:
-    """Return the sha256 over row numbers [N] in their order."""
-    return hashlib.sha256(rows.contiguous().numpy().tobytes()).hexdigest()
-
-
-def sentinel_places(count: int) -> list[int]:
-    """Return the positions of the rows that are asked again at every opening: at most 8, spread
-    over all.
-    """
-    return (
-        sorted({round(k * (count - 1) / (SENTINELS - 1)) for k in range(SENTINELS)})
-        if count
-        else []
-    )
+Waiting = Callable[[], None]
 
 
 def build(
@@ -125,7 +54,9 @@ def build(
     write: Callable[[str, bytes], None],
     views: Views = PLAIN,
     shard_rows: int = SHARD_ROWS,
+    keep: Keep = ALL,
     progress: Callable[[int, int, str], None] = silent,
+    waiting: Waiting = lambda: None,
 ) -> dict[str, Any]:
     """Ask a teacher about every row and store its answers.
 
@@ -133,11 +64,14 @@ def build(
         oracle: The teacher.
         dataset: N rows.
         teacher: Its fingerprint.
-        work: A folder that survives a kill; finished shards wait there.
+        work: A folder that survives a kill; finished shards wait there. Whoever asks the same
+            teacher the same in the same folder shares them.
         write: Writes a file of the store by name, atomically; the manifest comes last.
         views: How many looks at each row, and which.
         shard_rows: Rows a shard.
+        keep: What is kept of an answer.
         progress: Called with (rows done, all rows, a note).
+        waiting: Called once if another process asks this very question now.
 
     Returns:
         The manifest.
@@ -148,19 +82,22 @@ def build(
         OSError: The disk is full or broken.
     """
     _require_eyes(oracle, views)
-    asked = question(dataset, teacher=teacher, views=views, shard_rows=shard_rows)
+    asked = question(dataset, teacher=teacher, views=views, shard_rows=shard_rows, keep=keep)
     place = work / asked.address[:32]
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     shards, sentinels, total = [], [], views.count * len(dataset)
-    for view in range(views.count):
-        wanted = places_of(view, len(dataset), shard_rows)
-        for index, start in enumerate(range(0, len(dataset), shard_rows)):
-            name = _name(view, index)
+    with alone(place, waiting):
+        for view, index, start in _parts(asked):
             part = views.look(dataset, view, start, start + shard_rows)
-            data = _finished(place, name) or _ask_shard(oracle, part, place, name)
+            wanted = places_of(view, len(dataset), shard_rows)
+            inside = [at - start for at in wanted if start <= at < start + len(part)]
+            name = _name(view, index)
+            data = _finished(place, name) or _ask_shard(
+                oracle, part, place / name, keep=keep, inside=inside
+            )
             file = f"view{view}-{index:05d}.safetensors"
             shards.append(Shard(file, view, start, len(part), sha256_bytes(data)))
             write(file, data)
-            inside = [at - start for at in wanted if start <= at < start + len(part)]
             sentinels += _sentinels(data, inside, start, view)
             progress(view * len(dataset) + start + len(part), total, "asking the teacher")
     manifest = {
@@ -176,6 +113,12 @@ def build(
     return manifest
 
 
+def _parts(asked: Question) -> list[tuple[int, int, int]]:
+    """Return (view, number of the shard in it, position of its first row)."""
+    starts = range(0, asked.count, asked.shard_rows)
+    return [(view, at, start) for view in range(asked.views) for at, start in enumerate(starts)]
+
+
 def _require_eyes(oracle: Oracle, views: Views) -> None:
     if views.count > 1 and oracle.by_row:
         raise UsageError(
@@ -183,15 +126,6 @@ def _require_eyes(oracle: Oracle, views: Views) -> None:
             where="knowledge.views",
             fix="Set views: 1, or bring the model itself (onnx, checkpoint, endpoint).",
         )
-
-
-def places_of(view: int, count: int, shard_rows: int) -> list[int]:
-    """Return the positions of a view's sentinel rows; of changed views two, in the first shard, so
-    that opening a store draws few rows again.
-    """
-    if view == 0:
-        return sentinel_places(count)
-    return sorted({0, min(count, shard_rows) - 1}) if count else []
 
 
 def _name(view: int, index: int) -> str:
@@ -208,29 +142,29 @@ def _finished(place: Path, name: str) -> bytes | None:
     return None
 
 
-def _ask_shard(oracle: Oracle, part: Dataset, place: Path, name: str) -> bytes:
-    data = dump_tensors(
-        {
-            "logits": task_of(part.schema).stored(
-                ask(oracle, part, where="knowledge, the teacher on train")
-            ),
-            "rows": part.rows,
-        }
-    )
+def _ask_shard(
+    oracle: Oracle, part: Dataset, stem: Path, *, keep: Keep, inside: list[int]
+) -> bytes:
+    told = task_of(part.schema).stored(ask(oracle, part, where="knowledge, the teacher on train"))
+    held = keep.encode(told, place=f"{stem.name} {int(part.rows[0])}")
+    # where an answer is kept in part, whole ones of the sentinels lie beside it
+    whole = {} if "logits" in held else {"sentinels": told[torch.tensor(inside).long()]}
+    data = dump_tensors({**held, **whole, "rows": part.rows})
     failpoint("knowledge.before_shard")
-    write_atomic(place / f"{name}.{sha256_bytes(data)}.safetensors", data)
+    write_atomic(stem.with_name(f"{stem.name}.{sha256_bytes(data)}.safetensors"), data)
     failpoint("knowledge.after_shard")
     return data
 
 
 def _sentinels(data: bytes, places: list[int], start: int, view: int) -> list[dict[str, Any]]:
     held = parse_tensors(data, where="knowledge")
+    whole = held["logits"][torch.tensor(places).long()] if "logits" in held else held["sentinels"]
     return [
         {
             **({"view": view} if view else {}),
             "at": start + at,
             "row": int(held["rows"][at]),
-            "answer": held["logits"][at].float().tolist(),
+            "answer": answer.float().tolist(),
         }
-        for at in places
+        for at, answer in zip(places, whole, strict=True)
     ]

@@ -13,16 +13,19 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.data.view import Views
 from stillhouse.errors import Corrupt, UsageError
 from stillhouse.evaluation.tasks import task_of
-from stillhouse.knowledge.build import FORMAT, MANIFEST, PLAIN, Shard, rows_digest
+from stillhouse.knowledge.keep import Keep, keep_of
+from stillhouse.knowledge.mapped import mapped
+from stillhouse.knowledge.question import FORMAT, MANIFEST, PLAIN, Shard, rows_digest
 from stillhouse.teachers.ask import ask, naming
 from stillhouse.teachers.recall import recall
 from stillhouse.teachers.teacher import Oracle
-from stillhouse.workspace import StepFiles, parse_tensors, sha256_bytes
+from stillhouse.workspace import StepFiles, dump_json, parse_tensors, sha256_bytes
 
 FOLDER = "knowledge/store"
 AGAIN = "Run the step `knowledge` again."
 # fp16 keeps 11 binary digits; another batch size moves a float32 answer far less
 RELATIVE, ABSOLUTE = 2e-3, 2e-3
+MAPPED_BYTES = 256 * 2**20  # of float32, above which answers are mapped rather than read
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,7 @@ class Knowledge:
             UsageError: There is no such view.
             Corrupt: A shard changed since it was opened.
         """
-        parts = [
-            self._shard(shard)["logits"].float() for shard in self.shards if shard.view == view
-        ]
+        parts = list(self._decoded(view))
         if not parts:
             raise UsageError(
                 f"there is no view {view}, only {self.manifest['views']} of them.",
@@ -110,17 +111,48 @@ class Knowledge:
             )
         return torch.cat(parts)
 
+    def _decoded(self, view: int) -> Iterator[Tensor]:
+        keep, classes = self.keep, len(self.manifest["classes"])
+        for shard in self.shards:
+            if shard.view == view:
+                yield keep.decode(self._shard(shard), classes)
+
+    @property
+    def keep(self) -> Keep:
+        """What is kept of each answer."""
+        return keep_of(self.manifest.get("keep"))
+
     @property
     def views(self) -> Views:
         """Which looks at the rows the answers are about."""
         held = self.manifest.get("augmentation")
         return PLAIN if held is None else Views.from_dict(held)
 
-    def every(self) -> Tensor:
+    def every(self, scratch: Path | None = None) -> Tensor:
         """Return the answers to all views, one after another [V × N, C], as `Views.all` has the
         rows. Errors as `logits`.
+
+        Args:
+            scratch: A folder; answers that are many are laid into a file there and mapped into
+                memory, as fp16, a page when it is looked at. None: they are all read.
         """
-        return torch.cat([self.logits(view) for view in range(self.views.count)])
+        views = self.views.count
+        rows, classes = views * self.manifest["count"], len(self.manifest["classes"])
+        if scratch is None or 4 * rows * classes <= MAPPED_BYTES or self._wide:
+            return torch.cat([self.logits(view) for view in range(views)])
+        parts = (part for view in range(views) for part in self._decoded(view))
+        return mapped(scratch / f"{self.fingerprint[:32]}.answers", parts, (rows, classes))
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the manifest."""
+        return sha256_bytes(dump_json(self.manifest))
+
+    @property
+    def _wide(self) -> bool:
+        """Whether answers are stored as float32, as quantities are, so that fp16 would lose."""
+        first = self._shard(self.shards[0]) if self.shards else {}
+        return "logits" in first and first["logits"].dtype == torch.float32
 
     def _shard(self, shard: Shard) -> dict[str, Tensor]:
         path = self.folder / shard.file

@@ -19,10 +19,11 @@ from stillhouse.distillation.arms import Arm, fit_settings, objective, rows_of, 
 from stillhouse.distillation.controls import LABELS_ONLY
 from stillhouse.distillation.live import Pair
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.methods.kd import KD
 from stillhouse.distillation.objective import refuse_task
 from stillhouse.distillation.selector import Selector
 from stillhouse.distillation.settings import corners, read
-from stillhouse.errors import DataError
+from stillhouse.errors import DataError, UsageError
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.evaluation.weights import class_weights
@@ -57,6 +58,7 @@ class Material:
         teacher: The teacher itself, if it is a torch model: methods that look at features ask it in
             every batch.
         views: All views of `picked`, one after another, V × N rows; None where there is one.
+        softened: The temperature at which alone the answers may be learned from; None: any.
     """
 
     picked: Dataset
@@ -64,6 +66,7 @@ class Material:
     answers: Tensor
     teacher: nn.Module | None = None
     views: Dataset | None = None
+    softened: float | None = None
 
     @property
     def seen(self) -> Dataset:
@@ -99,9 +102,10 @@ class Material:
         return cls(
             picked,
             val,
-            knowledge.every(),
+            knowledge.every(files.scratch),
             oracle.module if "features" in oracle.gives else None,
             knowledge.views.all(picked) if knowledge.views.count > 1 else None,
+            knowledge.keep.temperature,
         )
 
 
@@ -195,6 +199,23 @@ def require_access(section: Mapping[str, Any], material: Material) -> None:
         refuse_task(method, chosen, task_of(material.picked.schema))
         accept(spec["name"], method.accepts, material.picked.schema.kind)
         require(spec["name"], method.needs, "the teacher's stored answers", material.gives)
+        _require_softened(method, spec["name"], material.softened)
+
+
+def _require_softened(method: Method, name: str, temperature: float | None) -> None:
+    """Answers that were sampled are right on average in cross entropy alone, and only as soft as
+    they were drawn.
+    """
+    plain = isinstance(method, KD) and not method.standardize
+    if temperature is None or (plain and method.temperature == temperature):
+        return
+    raise UsageError(
+        f"the answers were sampled at the temperature {temperature:g}, and '{name}' would learn "
+        "from them otherwise.",
+        where="distill.method",
+        fix=f"Write method: {{name: kd, temperature: {temperature:g}}}, set knowledge.temperature "
+        "to the method's, or knowledge.keep: all.",
+    )
 
 
 def key(files: StepFiles) -> str:

@@ -1,15 +1,20 @@
 """Ask the teacher once about every row that a student will see."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from stillhouse import config
-from stillhouse.config import Count, Natural, Spec
+from stillhouse.config import Count, Natural, Positive, Spec
 from stillhouse.data import prepared
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
 from stillhouse.data.view import Views
-from stillhouse.errors import SettingsError
+from stillhouse.errors import Notice, SettingsError
+from stillhouse.evaluation.tasks import CLASSIFICATION, task_of
 from stillhouse.knowledge.build import build
+from stillhouse.knowledge.keep import ALL, Form, Keep, Sampled, Top
 from stillhouse.knowledge.store import FOLDER, Knowledge
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers.recall import recall
@@ -23,6 +28,10 @@ READS = (
 )
 
 
+class Biased(Notice):
+    """What is kept of the answers teaches something else than all of them would."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """The section `knowledge`.
@@ -32,12 +41,30 @@ class Settings:
             teacher is asked about too; the student learns from all of them.
         augment: The changes, in order, each a view plugin: `[{name: shift, pixels: 2}, {name:
             flip}]`; empty: what is usual for the kind of rows.
-        seed: Of the changes.
+        seed: Of the changes, and of what is drawn.
+        keep: What is stored of an answer: `all`; of many classes `sampled`, classes drawn from the
+            softened probabilities, which teach the same on average; or `top`, the largest logits
+            and the mass of the rest, which do not.
+        count: Draws a row, or logits a row, where not all is kept.
+        temperature: At which is drawn; `distill.method` has to use the same.
     """
 
     views: Count = 1
     augment: tuple[Spec, ...] = ()
     seed: Natural = 0
+    keep: Form = "all"
+    count: Count = 64
+    temperature: Positive = 1.0
+
+    @property
+    def kept(self) -> Keep:
+        """What is kept of an answer."""
+        forms: Mapping[Form, Keep] = {
+            "all": ALL,
+            "sampled": Sampled(self.count, self.temperature, self.seed),
+            "top": Top(self.count),
+        }
+        return forms[self.keep]
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -54,9 +81,30 @@ def check(params: Mapping[str, Any]) -> None:
         config.check_spec("views", spec, where=f"knowledge.augment.{at}")
 
 
+def _require_keep(keep: Keep, schema: Schema) -> None:
+    if keep is ALL:
+        return
+    if task_of(schema).name != CLASSIFICATION.name:
+        raise SettingsError(
+            "a quantity's answer is a number or a few; there is nothing to leave out.",
+            where="knowledge.keep",
+            fix="Write keep: all.",
+        )
+    keep.require_smaller(len(schema.classes))
+    if keep.form == "top":
+        warnings.warn(
+            "knowledge.keep: top leaves out most of what the teacher says of rare classes, and the "
+            "student learns a biased tail; sampled is right on average.",
+            Biased,
+            stacklevel=2,
+        )
+
+
 def run(job: Job) -> Metrics:
     """Write the answers to the picked train rows: `knowledge/store/` and
     `knowledge/knowledge.json`.
+
+    Where STILLHOUSE_KNOWLEDGE names a folder, what another workspace asked is found there.
 
     Returns:
         `knowledge/rows` (answers, all views) and `knowledge/bytes`.
@@ -70,6 +118,8 @@ def run(job: Job) -> Metrics:
     settings = job.settings(Settings, "knowledge")
     rows = prepared.picked(job.files)
     views = Views.of(settings.views, settings.augment, settings.seed, rows.schema.kind)
+    keep = settings.kept
+    _require_keep(keep, rows.schema)
     oracle = recall(job.files, rows.schema)
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
     sizes: list[int] = []
@@ -82,10 +132,12 @@ def run(job: Job) -> Metrics:
         oracle,
         rows,
         teacher=teacher,
-        work=job.files.scratch,
+        work=job.place.knowledge or job.files.scratch,
         write=write,
         views=views,
+        keep=keep,
         progress=job.progress,
+        waiting=lambda: job.told("Another run asks the teacher the same; waiting for its answers."),
     )
     Knowledge.open(job.files.path(FOLDER), rows, oracle, teacher=teacher)
     about = {
@@ -93,9 +145,14 @@ def run(job: Job) -> Metrics:
         "rows": len(rows),
         "views": views.count,
         "bytes": sum(sizes),
+        **({} if keep is ALL else {"keep": keep.as_dict(), "bytes_a_row": _a_row(keep, rows)}),
     }
     job.files.write_json("knowledge/knowledge.json", about)
     return {"knowledge/rows": float(len(rows) * views.count), "knowledge/bytes": float(sum(sizes))}
+
+
+def _a_row(keep: Keep, rows: Dataset) -> int:
+    return keep.bytes_a_row(len(rows.schema.classes))
 
 
 step = Step(
