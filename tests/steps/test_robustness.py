@@ -6,6 +6,7 @@ from stillhouse.data.schema import Feature, Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import PluginNotFound, SettingsError, UsageError
 from stillhouse.steps import export, robustness
+from stillhouse.steps.step import Job
 
 ATTACKS = [
     {"name": "pgd", "norm": "linf", "epsilon": 0.05, "steps": 5},
@@ -199,3 +200,56 @@ def test_settings_that_cannot_be_meant_are_refused_with_their_place(section, err
 def test_an_empty_section_is_the_defaults():
     robustness.step.check({"robustness": {}})
     robustness.step.check({})
+
+
+def under(made, gates=True, at_least=0.9, **section):
+    """Run with a gate that asks for more under attack than any plain student has."""
+    rule = {"metric": "robust/linf/accuracy", "at_least": at_least, "gates": gates}
+    asked = job(made, "robustness", {"attacks": ATTACKS, **section})
+    rules = [{"metric": "test/accuracy", "at_least": 0.5}, rule]
+    asked = Job(asked.files, {**asked.params, "gate": {"rules": rules}}, asked.place)
+    robustness.step.run(asked)
+    return (
+        asked.files.read_json("robustness/robustness.json"),
+        asked.files.read_tensors("robustness/outcomes.safetensors"),
+    )
+
+
+def test_a_suite_whose_rule_will_fail_is_not_started_and_says_what_it_saw(exported):
+    made = exported["image"]
+    about, outcomes = under(made, attacks=[{"name": "pgd", "norm": "linf", "epsilon": 0.4}])
+    (probe,) = about["probes"]
+    assert (probe["fails"], probe["rows"]) == (True, 150)
+    assert probe["seen"] < 150
+    assert outcomes["probe/linf"].shape == (probe["seen"],)
+    assert int(outcomes["probe/linf"].sum()) == probe["right"]
+    assert about["attacks"] == about["curves"] == about["corruptions"] == []
+    assert any("not started" in one["reason"] for one in about["not_measured"])
+    again, same = under(made, attacks=[{"name": "pgd", "norm": "linf", "epsilon": 0.4}])
+    assert (again, same["probe/linf"].tolist()) == (about, outcomes["probe/linf"].tolist())
+
+
+def test_a_suite_goes_on_where_nothing_is_settled_where_none_decides_and_where_told(exported):
+    made = exported["image"]
+    about, outcomes = under(made, at_least=0.05)
+    assert about["probes"][0]["fails"] is False
+    assert "probe_linf_0.05" in {one["label"] for one in about["attacks"]}
+    assert outcomes["attack/probe_linf_0.05"].shape == (150,)
+    for section in ({"gates": False}, {"stop": False}):
+        about, _ = under(made, attacks=ATTACKS[:1], corruptions=[], **section)
+        assert "probes" not in about
+        assert [one["label"] for one in about["attacks"]] == ["pgd_linf_0.05", "transfer_linf_0.05"]
+
+
+def test_only_the_rules_that_can_stop_it_make_the_suite_stale(tmp_path):
+    bound = {"metric": "robust/linf/accuracy", "at_least": 0.3}
+    clean = {"metric": "test/accuracy", "at_least": 0.9}
+
+    def marks(*rules, **section):
+        params = {"gate": {"rules": list(rules)}, "robustness": section}
+        return robustness.step.watermarks(params, tmp_path)
+
+    assert marks(clean) == marks(clean, {**bound, "gates": False}) == {}
+    assert marks(clean, bound) == marks({**clean, "at_least": 0.5}, bound) != {}
+    assert marks(clean, bound) != marks(clean, {**bound, "at_least": 0.4})
+    assert marks(clean, bound, stop=False) == {}

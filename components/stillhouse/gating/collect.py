@@ -13,7 +13,7 @@ from stillhouse.data.dataset import known
 from stillhouse.evaluation import metrics as evaluation
 from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
 from stillhouse.gating import metrics, quantities, trusted, two_classes
-from stillhouse.gating.evidence import Evidence, Exact, Measured, Resampled, Rows
+from stillhouse.gating.evidence import Evidence, Exact, Measured, Partly, Resampled, Rows
 from stillhouse.gating.resampled import resample
 from stillhouse.gating.two_classes import Point
 
@@ -36,6 +36,7 @@ class Outcomes:
         classes: Their names; empty where none are told apart by name.
         slices: Rows [N], bool, of the slices that val made doubtful, by name.
         unlike: The student's logits [M, C] on rows unlike all others, by their kind.
+        partly: What was seen under attack before the suite was stopped, by norm.
     """
 
     targets: Tensor
@@ -50,6 +51,7 @@ class Outcomes:
     classes: tuple[str, ...] = ()
     slices: Mapping[str, Tensor] = field(default_factory=dict)
     unlike: Mapping[str, Tensor] = field(default_factory=dict)
+    partly: Mapping[str, Partly] = field(default_factory=dict)
 
     @property
     def known(self) -> Tensor:
@@ -111,6 +113,7 @@ def _of_classes(found: Outcomes, asked: Collection[str]) -> dict[str, Measured]:
         **trusted.measured(found, asked),
         **_int8(found),
         **_attacks(found),
+        **{f"robust/{norm}/accuracy": seen for norm, seen in found.partly.items()},
         **_corruptions(found),
     }
 

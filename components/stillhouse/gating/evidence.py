@@ -83,7 +83,22 @@ class Groups:
     outcomes: Mapping[str, NDArray[bool_]]
 
 
-Measured = Rows | Exact | Resampled | Errors | Ranked | Groups
+@dataclass(frozen=True)
+class Partly:
+    """Right or wrong of the rows that were looked at before the verdict was settled.
+
+    Attributes:
+        right: [seen], bool, in the random order in which they were looked at.
+        total: N rows that there are.
+        delta: How often, at most, a settled failure would not have come.
+    """
+
+    right: NDArray[bool_]
+    total: int
+    delta: float
+
+
+Measured = Rows | Exact | Resampled | Errors | Ranked | Groups | Partly
 
 
 @dataclass(frozen=True)

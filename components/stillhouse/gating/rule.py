@@ -114,6 +114,13 @@ class Rule(ABC):
         """What the receipt calls it."""
         return self.metric or type(self).__name__
 
+    @property
+    def floor(self) -> float | None:
+        """What its metric must at least be, known before anything is measured; None where it asks
+        for something else.
+        """
+        return None
+
     @abstractmethod
     def ask(self, evidence: Evidence, level: float) -> Asked:
         """Return what the evidence says.

@@ -61,15 +61,16 @@ def dvc_yaml() -> str:
     return HEAD + text
 
 
-def _default_sources() -> Any:
-    """Return what a step has whose section names no file."""
-    return next(field.default for field in fields(Step) if field.name == "sources")
+def _names_inputs(step: Step) -> bool:
+    """Whether a step's inputs are written down: files that its section names, or watermarks."""
+    default = {field.name: field.default for field in fields(Step)}
+    return any(getattr(step, name) is not default[name] for name in ("sources", "watermarks"))
 
 
 def _stage(name: str, step: Step) -> dict[str, Any]:
     last = name == steps_of.NAMES[-1]
     code = {CODE_LOCK: ["steps" if last else f"steps.{name}"]}
-    named = [inputs_name(name)] if step.sources is not _default_sources() else []
+    named = [inputs_name(name)] if _names_inputs(step) else []
     crowned = [f".stillhouse/champion/{file}" for file in ("champion.json", "champion.onnx")]
     return {
         "cmd": f"stillhouse step {name}",

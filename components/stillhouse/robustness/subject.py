@@ -4,7 +4,7 @@ word.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,10 @@ class Subject:
     def right(self, inputs: Tensor) -> Tensor:
         """Return whether the deployed model is right about each row [N], bool."""
         return correct(self.answer(inputs), self.targets)
+
+    def only(self, rows: Tensor) -> "Subject":
+        """Return the same examination of some of its rows [B], positions."""
+        return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
 
     def generator(self, label: str) -> torch.Generator:
         """Return a generator of its own for each label, so that leaving one out or adding one

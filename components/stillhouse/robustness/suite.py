@@ -38,6 +38,7 @@ class Suite:
         surrogate: The teacher's torch model; None where it has none.
         no_surrogate: Why there is none.
         not_measured: What was left out before, with the reason.
+        done: Attacks that were made before, on all rows.
     """
 
     cases: Sequence[Case]
@@ -45,6 +46,7 @@ class Suite:
     surrogate: nn.Module | None
     no_surrogate: str = ""
     not_measured: Sequence[Mapping[str, str]] = ()
+    done: Sequence[Result] = ()
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,9 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
         missing.append({"name": "transfer", "reason": suite.no_surrogate})
         extra = []
     cases, norms = [*suite.cases, *extra], sorted({case.ball.norm for case in suite.cases})
-    total = len(cases) + len(norms) + len(suite.corruptions)
+    total = len(suite.done) + len(cases) + len(norms) + len(suite.corruptions)
     clean = subject.right(subject.inputs)
-    results: list[Result] = []
+    results = list(suite.done)
     curves: list[Mapping[str, Any]] = []
     shifts: list[Shift] = []
     for case in cases:

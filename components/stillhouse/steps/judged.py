@@ -15,6 +15,7 @@ from stillhouse.evaluation import unlike
 from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, task_of
 from stillhouse.gating.collect import Outcomes
+from stillhouse.gating.evidence import Partly
 from stillhouse.gating.metrics import DRIFT
 from stillhouse.gating.sliced import Slice, Student, find_slices
 from stillhouse.gating.two_classes import Point
@@ -86,11 +87,19 @@ def outcomes(
     }
     if moved is not None:
         exact[DRIFT] = moved.share
+    robust = files.read_tensors("robustness/outcomes.safetensors")
     return Outcomes(
         targets=targets,
         logits=logits,
         int8=exported.get("int8_logits"),
-        robust=files.read_tensors("robustness/outcomes.safetensors"),
+        robust=robust,
+        partly={
+            one["norm"]: Partly(
+                (robust[f"probe/{one['norm']}"] == 1).numpy(), one["rows"], one["delta"]
+            )
+            for one in examined.get("probes", [])
+            if one["fails"]
+        },
         norms={attack["label"]: attack["norm"] for attack in examined["attacks"]},
         exact={name: float(value) for name, value in exact.items() if value is not None},
         not_measured={entry["name"]: entry["reason"] for entry in examined.get("not_measured", [])},

@@ -2,11 +2,14 @@
 row.
 """
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Interval
 from torch import nn
 
 from stillhouse import config, plugins
@@ -18,11 +21,14 @@ from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, UsageError
 from stillhouse.evaluation.tasks import task_of
+from stillhouse.gating.foreseen import asked_under_attack, most_failing
+from stillhouse.gating.settings import parse
 from stillhouse.models.access import accept
 from stillhouse.robustness.case import Case, make_cases
 from stillhouse.robustness.corruption import Corruption
+from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.subject import Subject
-from stillhouse.robustness.suite import Findings, Suite, examine
+from stillhouse.robustness.suite import Findings, Progress, Suite, examine
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.student import READS as STUDENT
 from stillhouse.steps.student import load_student
@@ -57,12 +63,18 @@ class Settings:
         corruptions: Plugins; null: blur, contrast and noise of images, drift, dropout and noise of
             series, noise of tables and missing cells where they may be.
         rows: At most so many test rows, drawn by `seed`; null: all.
+        stop: Where a rule of `gate` that decides bounds accuracy under attack, try cheap attacks
+            first, a few rows at a time, and make none of the others as soon as it is foreseen that
+            the rule will fail. Rules that are only watched stop nothing.
+        delta: How often, at most, a failure may be foreseen that would not have come.
         seed: Of starts, noise and drawn rows.
     """
 
     attacks: list[Spec] | None = None
     corruptions: list[Spec] | None = None
     rows: Count | None = None
+    stop: bool = True
+    delta: Annotated[float, Interval(gt=0, lt=0.5)] = 0.01
     seed: Natural = 0
 
 
@@ -94,18 +106,84 @@ def run(job: Job) -> Metrics:
         space,
         settings.seed,
     )
-    found = examine(
-        subject, suite(settings, test.schema, *surrogate(job.files, test.schema)), job.progress
+    asked = suite(settings, test.schema, *surrogate(job.files, test.schema))
+    probes = probed(bars(job.params, len(chosen)), asked, subject, job.progress)
+    stopped = next((one for one in probes if one.fails), None)
+    found = (
+        examine(subject, replace(asked, done=[one.result() for one in probes]), job.progress)
+        if stopped is None
+        else not_started(asked, stopped, subject)
     )
-    job.files.write_json(
-        "robustness/robustness.json",
-        {
-            **found.as_dict(settings.seed),
-            "positions": rows.tolist() if len(rows) < len(test) else None,
-        },
-    )
-    job.files.write_tensors("robustness/outcomes.safetensors", found.outcomes())
+    told: dict[str, Any] = {
+        **found.as_dict(settings.seed),
+        "positions": rows.tolist() if len(rows) < len(test) else None,
+    }
+    if probes:
+        told["probes"] = [one.as_dict() for one in probes]
+    job.files.write_json("robustness/robustness.json", told)
+    seen = {f"probe/{one.bar.norm}": one.still.to(torch.uint8) for one in probes}
+    job.files.write_tensors("robustness/outcomes.safetensors", {**found.outcomes(), **seen})
     return found.metrics()
+
+
+def bars(params: Mapping[str, Any], rows: int) -> list[Bar]:
+    """Return what rules that decide ask for under attack, each with the count at which it fails;
+    none where the suite may not be stopped.
+
+    Args:
+        params: All of them: the rules stand under `gate`.
+        rows: That are examined.
+    """
+    settings = config.build(Settings, params.get("robustness"), where="robustness")
+    told = under_attack(params) if settings.stop else {}
+    return [
+        Bar(norm, bound, most_failing(rows, bound, level), settings.delta)
+        for norm, (bound, level) in sorted(told.items())
+    ]
+
+
+def under_attack(params: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """Return bound and level by norm of the rules that decide; none where `gate` cannot be read,
+    which its own check tells.
+    """
+    gate = params.get("gate") or {}
+    rules = gate.get("rules") or ()
+    return asked_under_attack(parse(rules), float(gate.get("alpha", 0.05))) if rules else {}
+
+
+def watermarks(params: Mapping[str, Any], root: Path) -> dict[str, str]:  # noqa: ARG001 - a step's signature
+    """Return the rules that may stop the suite, so that changing one of them makes it stale, and
+    changing any other rule does not.
+    """
+    settings = config.build(Settings, params.get("robustness"), where="robustness")
+    told = under_attack(params) if settings.stop else {}
+    return {"gate.rules": json.dumps(told, sort_keys=True)} if told else {}
+
+
+def probed(
+    asked: Sequence[Bar], suite: Suite, subject: Subject, progress: Progress
+) -> list[Probed]:
+    """Return how far cheap attacks came against each bar that the suite attacks at all, and no
+    further than the first that is foreseen to be missed.
+    """
+    done: list[Probed] = []
+    for bar in asked:
+        balls = [case.ball for case in suite.cases if case.ball.norm == bar.norm]
+        if balls and not any(one.fails for one in done):
+            largest = max(balls, key=lambda ball: ball.epsilon)
+            done.append(probe(bar, largest, subject, progress))
+    return done
+
+
+def not_started(suite: Suite, stopped: Probed, subject: Subject) -> Findings:
+    """Return what is known without the suite: the clean rows, and why nothing else is."""
+    why = (
+        f"not started: after {len(stopped.order)} of {stopped.total} rows cheap attacks settled "
+        f"that accuracy under {stopped.bar.norm} does not reach {stopped.bar.bound:g}."
+    )
+    names = [*(case.label for case in suite.cases), *suite.corruptions]
+    missing = [*suite.not_measured, *({"name": name, "reason": why} for name in names)]
+    return Findings(subject.right(subject.inputs), [], [], [], [], missing)
 
 
 def _not_applicable(job: Job, settings: Settings, test: Dataset) -> Metrics:
@@ -245,5 +323,11 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 step = Step(
-    name="robustness", run=run, reads=READS, writes=WRITES, sections=("robustness",), check=check
+    name="robustness",
+    run=run,
+    reads=READS,
+    writes=WRITES,
+    sections=("robustness",),
+    check=check,
+    watermarks=watermarks,
 )

@@ -4,12 +4,24 @@ from typing import Literal
 
 from stillhouse.errors import SettingsError
 from stillhouse.gating import metrics
-from stillhouse.gating.evidence import Errors, Evidence, Exact, Groups, Ranked, Rows
+from stillhouse.gating.evidence import (
+    Errors,
+    Evidence,
+    Exact,
+    Groups,
+    Partly,
+    Ranked,
+    Resampled,
+    Rows,
+)
+from stillhouse.gating.foreseen import ForeseenTest
 from stillhouse.gating.grouped import grouped
 from stillhouse.gating.ranked import AreaTest, area
 from stillhouse.gating.resampled import ResampledTest, resample_errors
-from stillhouse.gating.rule import Asked, Direction, Rule
+from stillhouse.gating.rule import Asked, Direction, Rule, Test
 from stillhouse.gating.shares import ShareTest
+
+Doubtful = Rows | Resampled | Errors | Ranked | Groups | Partly  # all that rows tell
 
 
 class Threshold(Rule):
@@ -67,7 +79,11 @@ class Threshold(Rule):
     def label(self) -> str:
         return f"{self.metric} {'≥' if self.direction == '>=' else '≤'} {self.bound:g}"
 
-    def ask(self, evidence: Evidence, level: float) -> Asked:  # noqa: ARG002
+    @property
+    def floor(self) -> float | None:
+        return self.bound if self.direction == ">=" else None
+
+    def ask(self, evidence: Evidence, level: float) -> Asked:
         known = metrics.find(self.metric)
         if known is not None and known.champion and evidence.champion is None:
             why = "nothing is in production yet."
@@ -79,42 +95,36 @@ class Threshold(Rule):
             )
         if isinstance(found, Exact):
             return Asked(self.bound, self.direction, self.unit, observed=found.value)
+        return self._tested(found, level)
+
+    def _tested(self, found: Doubtful, level: float) -> Asked:
+        """Return the question with the test that what was measured allows."""
+        unit, about = self.unit, ""
+        test: Test
         if isinstance(found, Rows):
             right = found.outcomes["student"]
-            shares = ShareTest(int(right.sum()), len(right), self.bound, self.direction)
-            return Asked(
-                self.bound,
-                self.direction,
-                self.unit,
-                observed=shares.successes / shares.n,
-                test=shares,
-            )
-        if isinstance(found, Groups):
-            worst = grouped(found.outcomes, self.bound, self.direction)
-            return Asked(
-                self.bound,
-                self.direction,
-                self.unit,
-                observed=worst.observed,
-                test=worst,
-                about=worst.worst,
-            )
-        if isinstance(found, Ranked):
+            test = ShareTest(int(right.sum()), len(right), self.bound, self.direction)
+            observed = test.successes / test.n
+        elif isinstance(found, Groups):
+            test = grouped(found.outcomes, self.bound, self.direction)
+            observed, about = test.observed, test.worst
+        elif isinstance(found, Partly):
+            test = ForeseenTest(found, self.bound, level)
+            observed, about = float(found.right.mean()), _seen(found)
+        elif isinstance(found, Ranked):
             ranked = area(found)
-            return Asked(
-                self.bound,
-                self.direction,
-                self.unit,
-                observed=float(ranked.areas[0]),
-                test=AreaTest(ranked, self.bound, self.direction, len(found.positive)),
-            )
-        unit = self.unit
-        if isinstance(found, Errors):
-            unit, found = found.unit, resample_errors(found)
-        return Asked(
-            self.bound,
-            self.direction,
-            unit,
-            observed=found.estimate,
-            test=ResampledTest(found, self.bound, self.direction),
-        )
+            test = AreaTest(ranked, self.bound, self.direction, len(found.positive))
+            observed = float(ranked.areas[0])
+        else:
+            if isinstance(found, Errors):
+                unit, found = found.unit, resample_errors(found)
+            test = ResampledTest(found, self.bound, self.direction)
+            observed = found.estimate
+        return Asked(self.bound, self.direction, unit, observed=observed, test=test, about=about)
+
+
+def _seen(found: Partly) -> str:
+    return (
+        f"the first {len(found.right):,} of {found.total:,} rows, in random order; the verdict on "
+        f"all is foreseen, wrongly in at most {found.delta:.2g} of runs"
+    )
