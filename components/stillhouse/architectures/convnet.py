@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.architectures.architecture import Architecture
 from stillhouse.config import Count
+from stillhouse.models.layers import Average, ChannelsFirst
 
 # Halving a smaller side would leave the next 3-wide filter more padding than data.
 SMALLEST_HALVED = 4
@@ -33,7 +34,7 @@ class ConvNet(Architecture):
         flat = len(shape) == 2
         channels, sides = (shape[1], shape[:1]) if flat else (shape[0], shape[1:])
         layers: OrderedDict[str, nn.Module] = (
-            OrderedDict(channels_first=_ChannelsFirst()) if flat else OrderedDict()
+            OrderedDict(channels_first=ChannelsFirst()) if flat else OrderedDict()
         )
         side = min(sides)
         for number in range(1, self.depth + 1):
@@ -41,7 +42,7 @@ class ConvNet(Architecture):
             filters = self.width * 2 ** (number - 1)
             layers[f"stage{number}"] = _stage(channels, filters, flat=flat, halved=halved)
             channels, side = filters, side // 2 if halved else side
-        layers["pooled"] = _Average()
+        layers["pooled"] = Average()
         layers["logits"] = nn.Linear(channels, classes)
         return nn.Sequential(layers)
 
@@ -63,13 +64,3 @@ def _stage(incoming: int, outgoing: int, *, flat: bool, halved: bool) -> nn.Modu
     if halved:
         parts.append(nn.MaxPool1d(2) if flat else nn.MaxPool2d(2))
     return nn.Sequential(*parts)
-
-
-class _ChannelsFirst(nn.Module):
-    def forward(self, rows: Tensor) -> Tensor:
-        return rows.transpose(1, 2)
-
-
-class _Average(nn.Module):
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.flatten(2).mean(dim=2)

@@ -5,10 +5,11 @@ series.
 from collections import OrderedDict
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.architectures.architecture import Architecture
 from stillhouse.config import Count
+from stillhouse.models.layers import Average, ChannelsFirst
 
 # Halving a smaller side would leave the next 3-wide filter more padding than data.
 SMALLEST_HALVED = 4
@@ -41,7 +42,7 @@ class DSCNN(Architecture):
         flat = len(shape) == 2
         channels, sides = (shape[1], shape[:1]) if flat else (shape[0], shape[1:])
         layers: OrderedDict[str, nn.Module] = (
-            OrderedDict(channels_first=_ChannelsFirst()) if flat else OrderedDict()
+            OrderedDict(channels_first=ChannelsFirst()) if flat else OrderedDict()
         )
         side = min(sides)
         stride, side = _halved(side)
@@ -53,7 +54,7 @@ class DSCNN(Architecture):
             )
             pointwise = _convolution(self.width, self.width, 1, 1, flat=flat)
             layers[f"block{number}"] = nn.Sequential(*depthwise, *pointwise)
-        layers["pooled"] = _Average()
+        layers["pooled"] = Average()
         layers["logits"] = nn.Linear(self.width, classes)
         return nn.Sequential(layers)
 
@@ -78,13 +79,3 @@ def _convolution(
         nn.BatchNorm2d(outgoing),
         nn.ReLU(),
     ]
-
-
-class _ChannelsFirst(nn.Module):
-    def forward(self, rows: Tensor) -> Tensor:
-        return rows.transpose(1, 2)
-
-
-class _Average(nn.Module):
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.flatten(2).mean(dim=2)

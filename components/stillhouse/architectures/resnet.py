@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from stillhouse.architectures.architecture import Architecture
 from stillhouse.config import Count
+from stillhouse.models.layers import Average
 
 STAGES = 3
 Depth = Literal[8, 14, 20, 26, 32, 38, 44, 50, 56, 74, 110]
@@ -54,7 +55,7 @@ class ResNet(Architecture):
                 ]
             )
             incoming = outgoing
-        layers["pooled"] = _Average()
+        layers["pooled"] = Average()
         layers["linear"] = nn.Linear(incoming, classes)
         net = nn.Sequential(layers)
         for module in net.modules():
@@ -82,8 +83,3 @@ class _Block(nn.Module):
 
     def __call__(self, maps: Tensor) -> Tensor:
         return cast(Tensor, super().__call__(maps))
-
-
-class _Average(nn.Module):
-    def forward(self, maps: Tensor) -> Tensor:
-        return maps.flatten(2).mean(dim=2)

@@ -3,13 +3,14 @@ without care.
 """
 
 from collections import OrderedDict
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar
 
 from annotated_types import Interval
-from torch import Tensor, nn
+from torch import nn
 
 from stillhouse.architectures.architecture import Architecture
 from stillhouse.config import Count
+from stillhouse.models.layers import Residual
 
 
 class TableMLP(Architecture):
@@ -46,20 +47,15 @@ class TableMLP(Architecture):
         """Return the net for rows [D]; its taps are `stem`, `block1`, …, `norm`, `logits`."""
         layers: OrderedDict[str, nn.Module] = OrderedDict(stem=nn.Linear(shape[0], self.width))
         for number in range(1, self.depth + 1):
-            layers[f"block{number}"] = _Block(self.width, self.width * self.hidden, self.dropout)
+            layers[f"block{number}"] = _block(self.width, self.width * self.hidden, self.dropout)
         layers["norm"] = nn.LayerNorm(self.width)
         layers["relu"] = nn.ReLU()
         layers["logits"] = nn.Linear(self.width, classes)
         return nn.Sequential(layers)
 
 
-class _Block(nn.Module):
-    def __init__(self, width: int, hidden: int, dropout: float) -> None:
-        super().__init__()
-        parts: list[nn.Module] = [nn.LayerNorm(width), nn.Linear(width, hidden), nn.ReLU()]
-        if dropout:
-            parts.append(nn.Dropout(dropout))
-        self.change = nn.Sequential(*parts, nn.Linear(hidden, width))
-
-    def forward(self, rows: Tensor) -> Tensor:
-        return cast(Tensor, rows + self.change(rows))
+def _block(width: int, hidden: int, dropout: float) -> Residual:
+    parts: list[nn.Module] = [nn.LayerNorm(width), nn.Linear(width, hidden), nn.ReLU()]
+    if dropout:
+        parts.append(nn.Dropout(dropout))
+    return Residual(nn.Sequential(*parts, nn.Linear(hidden, width)))

@@ -118,6 +118,7 @@ class SmoothedLabels(Objective):
         Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
 
+    answer_alone = True
     weights: Tensor | None
 
     def __init__(

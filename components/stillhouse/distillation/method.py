@@ -32,6 +32,9 @@ class Method(nn.Module):
         hardens: Whether it trains a student to withstand attack; the receipt then shows a plain
             one beside it.
         task: What is predicted here, by `attend`.
+        by_row: For methods whose loss of a row depends on that row alone: the settings that may be
+            a tensor [B, 1], a value a row, so that students with different ones are trained
+            together at the price of one. None: such students are asked one by one.
     """
 
     per_sample: bool = True
@@ -40,6 +43,7 @@ class Method(nn.Module):
     taps: tuple[tuple[str, str], ...] = ()
     tasks: frozenset[str] = frozenset({"classification"})
     hardens: bool = False
+    by_row: frozenset[str] | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,3 +129,10 @@ class Method(nn.Module):
 
     def __call__(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:
         return cast(Tensor, super().__call__(student, teacher, batch))
+
+
+def beside(setting: float | Tensor) -> float | Tensor:
+    """Return a setting so that it stands beside a loss per row [B]; a tensor of settings is [B, 1]
+    where it stands beside logits.
+    """
+    return setting.squeeze(-1) if isinstance(setting, Tensor) else setting

@@ -1,5 +1,6 @@
 """Labels and a teacher in one loss: what the student's training makes small."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from stillhouse.distillation.live import Pair, connect
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.selector import Selector
+from stillhouse.distillation.together import joined, plain
 from stillhouse.errors import DataError, UsageError
 from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.access import require
@@ -15,7 +17,14 @@ from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
 from stillhouse.plugins import snake
 from stillhouse.training.checkpoint import identity_of
-from stillhouse.training.objective import Objective, labelled_loss, standard
+from stillhouse.training.objective import (
+    Losses,
+    Objective,
+    alike,
+    labelled_loss,
+    labelled_losses,
+    standard,
+)
 
 
 class Distillation(Objective):
@@ -89,6 +98,7 @@ class Distillation(Objective):
         self.register_buffer(
             "order", torch.empty(0, dtype=torch.int64) if order is None else order, persistent=False
         )
+        self.answer_alone = plain(method)
         self._rows = None if pair is None or order is None else pair.rows.inputs
         self._taps = (
             connect(method, pair) if pair is not None and "features" in method.needs else None
@@ -99,7 +109,9 @@ class Distillation(Objective):
         self.teacher = "" if asked is None else identity_of({"teacher": asked}, {}, looked)
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
-        inputs = self.method.inputs(model, batch, _generator())
+        inputs = batch.inputs
+        if not self.answer_alone:
+            inputs = self.method.inputs(model, batch, _generator())
         student = (
             model.outputs(inputs) if self._taps is None else self._taps.of_student(model, inputs)
         )
@@ -116,6 +128,18 @@ class Distillation(Objective):
 
     def after_step(self, model: Classifier) -> None:
         self.method.after_step(model)
+
+    @classmethod
+    def at_once(cls, objectives: Sequence[Objective]) -> Losses | None:
+        mine = [each for each in objectives if isinstance(each, Distillation)]
+        first = mine[0] if len(mine) == len(objectives) else None
+        if first is None or not first.task.decides or not alike([each.weights for each in mine]):
+            return None
+        if any(each.selector.selects or not each.method.per_sample for each in mine):
+            return None
+        if joined([each.method for each in mine], 1, first.answers) is None:
+            return None
+        return _AtOnce(mine)
 
     def _per_row_or_scalar(self, loss: Tensor, batch: Batch) -> Tensor:
         wanted = (len(batch.rows),) if self.method.per_sample else ()
@@ -143,6 +167,51 @@ class Distillation(Objective):
             return Outputs(told)
         asked = inputs if self._rows is None else self._rows[self.order[batch.rows]].to(inputs)
         return Outputs(told, self._taps.of_teacher(asked))
+
+
+class _AtOnce:
+    """The losses of k students that learn from one teacher, each method by its own settings."""
+
+    def __init__(self, objectives: Sequence[Distillation]) -> None:
+        self.methods = [each.method for each in objectives]
+        self.task, self.weights = objectives[0].task, objectives[0].weights
+        answers = [each.answers for each in objectives]
+        self.shares = [each.supervised for each in objectives]
+        alike = all(torch.equal(each, answers[0]) for each in answers)
+        self.answers = answers[0][None] if alike else torch.stack(answers)
+        self.made: dict[int, Method] = {}
+
+    def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
+        members, rows = batch.rows.shape
+        whose = torch.arange(members)[:, None] if len(self.answers) > 1 else 0
+        told = self.answers[whose, batch.rows].flatten(0, 1)
+        flat = flattened(batch)
+        method = self._method(rows, logits)
+        distilled = method(Outputs(logits.flatten(0, 1)), Outputs(told), flat)
+        labelled = labelled_losses(self.task, logits, batch, self.weights)
+        means = distilled.view(members, rows).mean(dim=1)
+        shares = logits.new_tensor(self.shares)
+        return shares * labelled + (1 - shares) * means
+
+    def _method(self, rows: int, logits: Tensor) -> Method:
+        """Batches have one of two sizes, so that this is made twice."""
+        if rows not in self.made:
+            method = joined(self.methods, rows, logits.detach())
+            if method is None:
+                raise TypeError("the methods of these students cannot be asked at once")
+            self.made[rows] = method
+        return self.made[rows]
+
+
+def flattened(batch: Batch) -> Batch:
+    """Return the batches [k, B, …] of k models as one of k × B rows."""
+    return replace(
+        batch,
+        inputs=batch.inputs.flatten(0, 1),
+        targets=batch.targets.flatten(),
+        labelled=batch.labelled.flatten(),
+        rows=batch.rows.flatten(),
+    )
 
 
 def refuse_selection(method: Method, selector: Selector) -> None:

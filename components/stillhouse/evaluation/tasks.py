@@ -68,6 +68,10 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def each(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the base loss of each row [B], 0 where it has no target; arguments as `total`."""
+
+    @abstractmethod
     def follow(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         """Return the base loss [B] with the teacher's decision in the label's place: what the arm
         `hard` learns.
@@ -159,6 +163,9 @@ class Classification(Task):
     def total(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         return F.cross_entropy(outputs, targets, weights, ignore_index=-1, reduction="sum")
 
+    def each(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        return F.cross_entropy(outputs, targets, weights, ignore_index=-1, reduction="none")
+
     def follow(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         return F.cross_entropy(outputs, teacher.argmax(dim=-1), reduction="none")
 
@@ -244,10 +251,13 @@ class Regression(Task):
         return outputs[:, self.quantiles.index(0.5) if self.quantiles else 0]
 
     def total(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        return self.each(outputs, targets, weights).sum()
+
+    def each(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         if weights is not None:
             raise TypeError("a quantity has no class weights")
         there = known(targets)
-        return (self._rows(outputs, targets.nan_to_num(0.0)) * there).sum()
+        return self._rows(outputs, targets.nan_to_num(0.0)) * there
 
     def follow(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         return self._rows(outputs, self.point(teacher).detach())

@@ -29,7 +29,7 @@ class Classifier(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return logits [B, C] of rows [B, *shape] in data space."""
-        return cast(Tensor, self.net(self.normalize(inputs)))
+        return self.scaled(cast(Tensor, self.net(self.normalize(inputs))))
 
     def outputs(self, inputs: Tensor, taps: tuple[str, ...] = ()) -> Outputs:
         """Return logits and the features at `taps` (module paths such as `net.hidden1`).
@@ -43,6 +43,10 @@ class Classifier(nn.Module):
         """Take from known targets [N] what the model's answer has to be scaled by; classes have no
         scale.
         """
+
+    def scaled(self, told: Tensor) -> Tensor:
+        """Return what the net answers as the model does: of a quantity in its own unit."""
+        return told
 
     def standard(self, told: Tensor) -> Tensor:
         """Return answers or targets as losses see them: of a quantity in standard deviations."""
@@ -66,9 +70,8 @@ class Regressor(Classifier):
         self.register_buffer("target_mean", torch.zeros(()))
         self.register_buffer("target_spread", torch.ones(()))
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return predictions [B, C] of rows [B, *shape] in data space."""
-        return super().forward(inputs) * self.target_spread + self.target_mean
+    def scaled(self, told: Tensor) -> Tensor:
+        return told * self.target_spread + self.target_mean
 
     def learn_scale(self, targets: Tensor) -> None:
         """Take mean and standard deviation of known targets [N], at least one."""

@@ -1,5 +1,6 @@
 """What `fit` makes small: a loss a step. It knows nothing of where the loss comes from."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -10,9 +11,21 @@ from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 
+Losses = Callable[[Tensor, Batch], Tensor]
+"""The losses [k] of k models that are trained together, from their answers [k, B, C] as their nets
+give them, and their batches [k, B, …]."""
+
 
 class Objective(nn.Module):
-    """A loss with, if it likes, parameters of its own that are trained with the model."""
+    """A loss with, if it likes, parameters of its own that are trained with the model.
+
+    Attributes:
+        answer_alone: Whether `forward` asks the model once, about the batch's own inputs, looks at
+            nothing but the answer, draws nothing and remembers nothing: then many models can be
+            trained together.
+    """
+
+    answer_alone: bool = False
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:  # noqa: ARG002
         """Return the scalar loss of a batch.
@@ -25,6 +38,13 @@ class Objective(nn.Module):
 
     def after_step(self, model: Classifier) -> None:
         """Do what is to be done after each optimiser step."""
+
+    @classmethod
+    def at_once(cls, objectives: "Sequence[Objective]") -> Losses | None:  # noqa: ARG003
+        """Return the losses of several such objectives in a few operations for all of them; None
+        where each has to be asked by itself.
+        """
+        return None
 
     def __call__(self, model: Classifier, batch: Batch) -> Tensor:
         return cast(Tensor, super().__call__(model, batch))
@@ -43,6 +63,33 @@ def labelled_loss(
         weights: By class [C]; the mean is then a weighted one. None: all 1.
     """
     return task.total(outputs, batch.targets, weights) / mass(batch, weights)
+
+
+def labelled_losses(
+    task: Task, outputs: Tensor, batch: Batch, weights: Tensor | None = None
+) -> Tensor:
+    """Return `labelled_loss` of k models, [k].
+
+    Args:
+        task: One that decides for a class.
+        outputs: [k, B, C].
+        batch: Theirs, [k, B, …].
+        weights: By class [C]; None: all 1.
+    """
+    each = task.each(outputs.flatten(0, 1), batch.targets.flatten(), weights)
+    total = each.view_as(batch.targets).sum(dim=1)
+    if weights is None:
+        return total / batch.labelled.sum(dim=1).clamp_min(1)
+    own = (weights[batch.targets.clamp_min(0)] * batch.labelled).sum(dim=1)
+    return total / own.clamp_min(torch.finfo(own.dtype).tiny)
+
+
+def alike(weights: Sequence[Tensor | None]) -> bool:
+    """Return whether several models weigh classes alike."""
+    first = weights[0]
+    if first is None:
+        return all(other is None for other in weights)
+    return all(other is not None and torch.equal(first, other) for other in weights)
 
 
 def mass(batch: Batch, weights: Tensor | None) -> Tensor:
@@ -68,6 +115,7 @@ class Labels(Objective):
         weights: By class [C]; None: all 1.
     """
 
+    answer_alone = True
     weights: Tensor | None
 
     def __init__(self, task: Task = CLASSIFICATION, weights: Tensor | None = None) -> None:
@@ -78,3 +126,13 @@ class Labels(Objective):
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
         outputs = model.standard(model(batch.inputs))
         return labelled_loss(self.task, outputs, standard(model, batch), self.weights)
+
+    @classmethod
+    def at_once(cls, objectives: Sequence[Objective]) -> Losses | None:
+        mine = [each for each in objectives if type(each) is Labels]
+        if len(mine) < len(objectives) or not alike([each.weights for each in mine]):
+            return None
+        task, weights = mine[0].task, mine[0].weights
+        if not task.decides:
+            return None
+        return lambda outputs, batch: labelled_losses(task, outputs, batch, weights)

@@ -35,6 +35,7 @@ class CE(Method):
     """
 
     tasks = frozenset({"classification", "regression"})
+    by_row: frozenset[str] | None = frozenset()
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
         return self.task.follow(student.logits, self.answers(teacher))

@@ -19,13 +19,13 @@ from stillhouse.plugins import snake
 WHERE = "distill.method.parts"
 
 
-def combine_losses(losses: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+def combine_losses(losses: Sequence[Tensor], weights: Sequence[float | Tensor]) -> Tensor:
     """Return the weighted sum of losses: per row [B] if all are, else one scalar, to which a
     per-row loss gives its mean.
 
     Args:
         losses: Each [B] or a scalar.
-        weights: One a loss, ≥ 0.
+        weights: One a loss, ≥ 0; a tensor [B] gives each row its own.
 
     Example:
         >>> import torch
@@ -60,7 +60,9 @@ class Combine(Method):
                 fix="Write parts: [{name: kd, weight: 0.9}, …].",
             )
         places = [f"{WHERE}.{number}" for number in range(len(parts))]
-        self.weights = [_weight(part, place) for part, place in zip(parts, places, strict=True)]
+        self.weights: list[float | Tensor] = [
+            _weight(part, place) for part, place in zip(parts, places, strict=True)
+        ]
         self.parts = nn.ModuleList(
             config.plugin("methods", _without_weight(part), where=place)
             for part, place in zip(parts, places, strict=True)

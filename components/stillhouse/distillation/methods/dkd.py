@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stillhouse.config import NonNegative, Positive
-from stillhouse.distillation.method import Method
+from stillhouse.distillation.method import Method, beside
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -16,9 +16,9 @@ def dkd_loss(
     teacher: Tensor,
     targets: Tensor,
     *,
-    alpha: float = 1.0,
-    beta: float = 8.0,
-    temperature: float = 4.0,
+    alpha: float | Tensor = 1.0,
+    beta: float | Tensor = 8.0,
+    temperature: float | Tensor = 4.0,
 ) -> Tensor:
     """Return T² (α TCKD + β NCKD), per row.
 
@@ -32,7 +32,7 @@ def dkd_loss(
         targets: [B], int64 in 0 … C − 1.
         alpha: Weight of the target's part, ≥ 0.
         beta: Weight of the other classes' part, ≥ 0. With two classes that part is exactly 0.
-        temperature: T > 0, dimensionless.
+        temperature: T > 0, dimensionless. Tensors [B, 1] of these three give each row its own.
 
     Returns:
         Nats [B], never negative.
@@ -52,7 +52,8 @@ def dkd_loss(
     p_target, p_others = _split(teacher.detach() / temperature, is_target)
     target_part = F.kl_div(q_target, p_target, reduction="none", log_target=True).sum(dim=-1)
     others_part = F.kl_div(q_others, p_others, reduction="none", log_target=True).sum(dim=-1)
-    return (alpha * target_part.clamp_min(0) + beta * others_part.clamp_min(0)) * temperature**2
+    parts = beside(alpha) * target_part.clamp_min(0) + beside(beta) * others_part.clamp_min(0)
+    return parts * beside(temperature) ** 2
 
 
 def _split(logits: Tensor, is_target: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,6 +75,8 @@ class DKD(Method):
         beta: Weight of the other classes' part.
         temperature: T.
     """
+
+    by_row = frozenset({"alpha", "beta", "temperature"})
 
     def __init__(
         self, *, alpha: NonNegative = 1.0, beta: NonNegative = 8.0, temperature: Positive = 4.0

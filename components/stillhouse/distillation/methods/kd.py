@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stillhouse.config import Positive
-from stillhouse.distillation.method import Method
+from stillhouse.distillation.method import Method, beside
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -15,7 +15,7 @@ from stillhouse.models.outputs import Batch, Outputs
 SMALLEST_DEVIATION = 0.01
 
 
-def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float | Tensor = 4.0) -> Tensor:
     """Return T² KL(teacher ‖ student) of the softened class probabilities, per row.
 
     The factor T² keeps the gradient's size about the same at every temperature, so that a weight
@@ -25,7 +25,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tenso
         student: Logits [B, C].
         teacher: Logits [B, C]; no gradient flows into them.
         temperature: T > 0, dimensionless. 1 is plain KL; above 1 the smaller probabilities count
-            more.
+            more. A tensor [B, 1] gives each row its own.
 
     Returns:
         Nats [B], never negative, 0 where the two distributions are equal.
@@ -42,7 +42,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tenso
     log_q = F.log_softmax(student / temperature, dim=-1)
     log_p = F.log_softmax(teacher.detach() / temperature, dim=-1)
     divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=-1)
-    return divergence.clamp_min(0) * temperature**2  # rounding alone can make it negative
+    return divergence.clamp_min(0) * beside(temperature) ** 2  # rounding alone can make it negative
 
 
 def standardize(logits: Tensor) -> Tensor:
@@ -81,6 +81,8 @@ class KD(Method):
         standardize: Compare z-scores, so that a small student need not match the size of the
             teacher's logits.
     """
+
+    by_row = frozenset({"temperature"})
 
     def __init__(self, *, temperature: Positive = 4.0, standardize: bool = False) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from stillhouse.distillation.method import Method
 from stillhouse.models.outputs import Batch, Outputs
 
 
-def wttm_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+def wttm_loss(student: Tensor, teacher: Tensor, temperature: float | Tensor = 4.0) -> Tensor:
     """Return U KL(softened teacher ‖ student) per row, with U = Σ p^γ, γ = 1 / T.
 
     The student's own probabilities are left at temperature 1, which is the same as kd with a
@@ -21,7 +21,8 @@ def wttm_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Ten
     Args:
         student: Logits [B, C].
         teacher: Logits [B, C]; no gradient flows into them.
-        temperature: T > 0, dimensionless; of the teacher alone.
+        temperature: T > 0, dimensionless; of the teacher alone. A tensor [B, 1] gives
+            each row its own.
 
     Returns:
         Nats [B], never negative.
@@ -50,6 +51,8 @@ class WTTM(Method):
     Args:
         temperature: T.
     """
+
+    by_row = frozenset({"temperature"})
 
     def __init__(self, *, temperature: Positive = 4.0) -> None:
         super().__init__()
