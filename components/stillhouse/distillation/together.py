@@ -16,7 +16,7 @@ def plain(method: Method) -> bool:
     """Return whether a method looks at logits alone: it changes no inputs, has no weights and no
     memory of its own, and does nothing after a step.
     """
-    if method.needs - {"logits"} or list(method.parameters()) or list(method.buffers()):
+    if method.needs - {"logits"} or (*method.parameters(), *method.buffers()):
         return False
     parts = [part for part in method.modules() if isinstance(part, Method)]
     return all(
