@@ -22,7 +22,7 @@ from stillhouse_flows.intake import look, pace
 from stillhouse_flows.intake.hints import Hints
 from stillhouse_flows.intake.params_text import params_text
 from stillhouse_flows.intake.plan import Plan, plan, read
-from stillhouse_flows.intake.teachers import teacher_of
+from stillhouse_flows.intake.teachers import placed, teacher_of
 
 ASKED = f"{HIDDEN}/distill.json"
 ONNX = "artifacts/export/student.onnx"
@@ -116,7 +116,7 @@ def begin(wish: Wish) -> Plan | None:
         return None
     own, _ = wish.parted()
     brought = teacher_of(wish.teacher, root)
-    teacher: dict[str, Any] = params.overlay({"teacher": brought}, own)["teacher"]
+    teacher = placed(params.overlay({"teacher": brought}, own)["teacher"], root)
     guess = look.guess(wish.data, root, wish.hints)
     registry = _registry(teacher)
     if registry:

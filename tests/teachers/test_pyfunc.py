@@ -129,14 +129,18 @@ def test_a_type_that_nobody_reviewed_is_built_only_where_the_user_trusts_it(
     assert answers(given, uri=uri, trusted=(TREE,)).shape == (100, 10)
 
 
-def test_a_model_that_tells_no_probabilities_is_refused(
+def test_a_model_that_tells_no_probabilities_is_refused_unless_its_decisions_will_do(
     store: Store, lesson: Callable[[], Lesson]
 ) -> None:
     given = replace(lesson(), root=store.root)
     flat = given.train.inputs.flatten(1).double().numpy()
     ridge = RidgeClassifier().fit(flat, given.train.targets)
-    with pytest.raises(SourceError, match="RidgeClassifier tells no probabilities"):
-        answers(given, uri=store.put(SKOPS, model_skops=skops.io.dumps(ridge)))
+    uri = store.put(SKOPS, model_skops=skops.io.dumps(ridge))
+    with pytest.raises(SourceError, match="RidgeClassifier has no predict_proba"):
+        answers(given, uri=uri)
+    decided = answers(given, uri=uri, output="class").argmax(dim=1)
+    flat = given.val.inputs.flatten(1).double().numpy()
+    assert decided.tolist() == ridge.predict(flat).tolist()
 
 
 def table() -> Dataset:

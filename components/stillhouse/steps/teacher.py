@@ -124,7 +124,7 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 def sources(params: Mapping[str, Any]) -> dict[str, str]:
-    """Return the files that the teacher's settings name, and those of an ensemble's members, by
+    """Return the files that the teacher's settings name, and those of teachers inside them, by
     setting.
     """
     return _files(settings(params).spec, "")
@@ -139,7 +139,7 @@ def _files(spec: Mapping[str, Any], place: str) -> dict[str, str]:
     members = rest.get("members")
     for at, member in enumerate(members if isinstance(members, list | tuple) else ()):
         found |= _files(member, f"{place}members.{at}.")
-    return found
+    return found | (_files(rest["of"], f"{place}of.") if "of" in rest else {})
 
 
 def run(job: Job) -> Metrics:

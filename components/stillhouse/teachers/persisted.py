@@ -1,7 +1,7 @@
 """A scikit-learn model that was stored with skops: types from a list, rebuilt without a pickle."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -65,17 +65,20 @@ class Estimator(Oracle):
         where: The model, for messages.
 
     Raises:
-        SourceError: It tells no probabilities, or of other classes.
+        SourceError: It has no such method, or tells of other classes.
     """
+
+    asked: ClassVar[str] = "predict_proba"
 
     def __init__(
         self, model: Any, schema: Schema, *, classes: tuple[str, ...] = (), where: str
     ) -> None:
-        if not hasattr(model, "predict_proba") or not hasattr(model, "classes_"):
+        if not hasattr(model, self.asked) or not hasattr(model, "classes_"):
             raise SourceError(
-                f"a {type(model).__name__} tells no probabilities.",
+                f"a {type(model).__name__} has no {self.asked}.",
                 where=where,
-                fix="Register a classifier with predict_proba, or use the teacher `votes`.",
+                fix="Register a classifier with predict_proba; one that only decides can vote: "
+                "{name: votes, of: {name: pyfunc, output: class, uri: …}}.",
             )
         self._model, self._schema, self._where = model, schema, where
         self._columns = order(
@@ -92,7 +95,7 @@ class Estimator(Oracle):
 
         try:
             with threadpool_limits(1):
-                return np.asarray(self._model.predict_proba(self._rows(inputs)), dtype=np.float64)
+                return self._probabilities(getattr(self._model, self.asked)(self._rows(inputs)))
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(
                 f"it cannot answer these rows: {str(error).splitlines()[0][:200]}",
@@ -100,11 +103,23 @@ class Estimator(Oracle):
                 fix="Bring the columns that it was trained on, by their names and in its units.",
             ) from None
 
+    def _probabilities(self, said: Any) -> Any:
+        return np.asarray(said, dtype=np.float64)
+
     def _rows(self, inputs: Tensor) -> Any:
         wanted = getattr(self._model, "feature_names_in_", None)
         if not self._schema.tabular or wanted is None:
             return inputs.flatten(1).double().numpy()
         return frame(inputs, self._schema, [str(name) for name in wanted], self._where)
+
+
+class Decider(Estimator):
+    """A classifier that says the class and nothing else; its decisions are certain."""
+
+    asked = "predict"
+
+    def _probabilities(self, said: Any) -> Any:
+        return (np.asarray(said)[:, None] == np.asarray(self._model.classes_)).astype(np.float64)
 
 
 def own_names(classes: Any, schema: Schema) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ class Pyfunc(Teacher):
     Args:
         uri: `models:/credit/3` or `models:/credit@champion`, in the MLflow of this project
             (MLFLOW_TRACKING_URI).
-        output: What an ONNX file or an exported program answers; `auto` looks at its answers.
+        output: What it answers; `auto` looks at its answers. `class`: a scikit-learn model's
+            decisions, for the teacher `votes`.
         classes: Class names by column of its output; empty: the model's own, else the data's order.
         mean: What it was trained to have subtracted from its rows: one number, or one a feature.
         std: What it was trained to have its rows divided by then, likewise.
@@ -47,15 +48,17 @@ class Pyfunc(Teacher):
         self,
         *,
         uri: str,
-        output: Literal["logits", "probabilities", "auto"] = "auto",
+        output: Literal["logits", "probabilities", "class", "auto"] = "auto",
         classes: tuple[str, ...] = (),
         mean: tuple[float, ...] = (),
         std: tuple[Positive, ...] = (),
         trusted: tuple[str, ...] = (),
     ) -> None:
         self._name, self.classes, self.trusted = Name.parse(uri), classes, trusted
-        self._onnx = Onnx(path=uri, output=output, classes=classes, mean=mean, std=std)
-        self._exported = Exported(path=uri, output=output, classes=classes, mean=mean, std=std)
+        self._decides = output == "class"
+        told = "auto" if output == "class" else output
+        self._onnx = Onnx(path=uri, output=told, classes=classes, mean=mean, std=std)
+        self._exported = Exported(path=uri, output=told, classes=classes, mean=mean, std=std)
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         found = Registered.find(environment.place(lesson.root), self._name)
@@ -97,7 +100,8 @@ class Pyfunc(Teacher):
 
     def _estimator(self, data: bytes, schema: Schema) -> Oracle:
         model = persisted.load(data, self.trusted, self._name.uri)
-        return persisted.Estimator(model, schema, classes=self.classes, where=self._name.uri)
+        make = persisted.Decider if self._decides else persisted.Estimator
+        return make(model, schema, classes=self.classes, where=self._name.uri)
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         flavor = json.loads(files[ORIGIN])["flavor"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from stillhouse import plugins
+from stillhouse import config, plugins
 from stillhouse.errors import SourceError, UsageError, nearest
 from stillhouse_flows.intake.look import place_of
 
@@ -58,6 +58,25 @@ def teacher_of(text: str, root: Path) -> dict[str, Any]:
         where=WHERE,
         fix=f"{nearest(text, names)} {KINDS}" if "." not in text and "/" not in text else KINDS,
     )
+
+
+def placed(spec: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """Return a teacher's settings with the files that they name, and those of teachers inside it,
+    as params.yaml calls them: a user's relative paths start where the user stands.
+    """
+    found = {
+        key: [placed(each, root) for each in value]
+        if key == "members"
+        else placed(value, root)
+        if key == "of"
+        else value
+        for key, value in spec.items()
+    }
+    name, rest = config.split_spec("teachers", found, where="teacher")
+    for key, path in config.input_files(plugins.load("teachers", name), rest).items():
+        if Path(path).exists():
+            found[key] = place_of(Path(path), root)
+    return found
 
 
 def _settings(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from stillhouse.errors import SourceError, UsageError
 from stillhouse.workspace import dump_tensors
-from stillhouse_flows.intake.teachers import teacher_of
+from stillhouse_flows.intake.teachers import placed, teacher_of
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,21 @@ def test_a_uri_or_a_name_says_which_teacher_it_is(
     tmp_path: Path, text: str, spec: dict[str, Any]
 ) -> None:
     assert teacher_of(text, tmp_path) == spec
+
+
+def test_paths_inside_settings_start_where_the_user_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "big.onnx").write_bytes(b"")
+    root, big = tmp_path / "out", {"name": "onnx", "path": "big.onnx"}
+    there = {"name": "onnx", "path": str(tmp_path / "big.onnx")}
+    assert placed(big, root) == there
+    assert placed({"name": "votes", "of": big}, root) == {"name": "votes", "of": there}
+    many = {"name": "ensemble", "members": [big, {"name": "sklearn"}]}
+    assert placed(many, root) == {**many, "members": [there, {"name": "sklearn"}]}
+    gone = {"name": "onnx", "path": "gone.onnx"}
+    assert placed(gone, root) == gone
 
 
 def _onnx(path: Path) -> None:
