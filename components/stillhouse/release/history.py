@@ -58,7 +58,7 @@ def history(registry: Registry) -> dict[str, Any]:
     return {
         "model": registry.model,
         "champions": [asdict(reign) for reign in reigns],
-        "without_effect": state.entries - len(state.effective),
+        "without_effect": state.entries - len(state.effective) - state.looked,
         "problems": problems(registry),
     }
 

@@ -28,6 +28,7 @@ _LINK = re.compile(
     r" evidence=(?P<evidence>[0-9a-f]{64}|-) over=(?P<over>[0-9a-f]{64}|-) "
     r"manifest=(?P<manifest>[0-9a-f]{64}|-)"
 )
+_LOOK = re.compile(r"stillhouse:1 look=(?P<name>[0-9a-f-]{36}) head=(?P<head>\d{1,18})")
 _SOURCE = re.compile(r"models:/(?P<model>[^/:]+)/(?P<target>\d{1,18})")
 
 
@@ -105,6 +106,12 @@ class Entry:
         """What it says, or None if it is not ours."""
         return Link.parse(self.run_link)
 
+    @property
+    def look(self) -> str | None:
+        """The comparison that it counts; None if it counts none."""
+        found = _LOOK.fullmatch(self.run_link)
+        return found["name"] if found else None
+
     def target(self, model: str) -> int | None:
         """Return the version that it makes champion, or None if it points elsewhere."""
         found = _SOURCE.fullmatch(self.source)
@@ -139,6 +146,8 @@ class State:
         holes: Numbers that are missing: entries that somebody deleted. Nothing is promoted until
             that is settled.
         odd: Entries without effect that no honest writer made, one sentence each.
+        looks: Comparisons with a champion that were counted, each once, oldest first.
+        looked: How many entries counted them.
     """
 
     model: str
@@ -149,6 +158,8 @@ class State:
     chain: str = ""
     holes: tuple[int, ...] = ()
     odd: tuple[str, ...] = ()
+    looks: tuple[str, ...] = ()
+    looked: int = 0
 
     @property
     def head(self) -> int:
@@ -180,6 +191,18 @@ def operation(model: str, parent: int, target_fingerprint: str, evidence: str) -
     return str(uuid.uuid5(_NAMESPACE, f"{model}\n{parent}\n{target_fingerprint}\n{evidence}"))
 
 
+def look_name(model: str, head: int, what: str) -> str:
+    """Return what a comparison with the champion of `head` is called, in any process."""
+    return str(uuid.uuid5(_NAMESPACE, f"look\n{model}\n{head}\n{what}"))
+
+
+def looking(state: State, name: str) -> "Append":
+    """Return the entry that counts a comparison with the present champion."""
+    return Append(
+        f"models:/{state.model}/{state.champion}", f"stillhouse:1 look={name} head={state.head}"
+    )
+
+
 def fold(entries: Iterable[Entry], model: str) -> State:
     """Return what the ledger says: go through the entries by number, and let each take effect or
     not.
@@ -204,6 +227,9 @@ def fold(entries: Iterable[Entry], model: str) -> State:
 
 def _step(state: State, entry: Entry) -> State:
     link, target = entry.link, entry.target(state.model)
+    if entry.look is not None and target is not None:
+        looks = state.looks if entry.look in state.looks else (*state.looks, entry.look)
+        return replace(state, looks=looks, looked=state.looked + 1)
     if link is None or target is None:
         return _odd(state, f"entry {entry.number} was not written by Stillhouse")
     if link.parent >= entry.number:
