@@ -7,6 +7,7 @@ import torch
 from stillhouse import plugins
 from stillhouse.data import view as room
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Feature, Schema
 from stillhouse.data.sources.digits import Digits
 from stillhouse.data.view import Views
 from stillhouse.errors import DataError, UsageError
@@ -95,3 +96,22 @@ def test_a_user_s_view_is_held_inside_the_bounds_and_to_its_word(
             assert said in str(caught.value)
     finally:
         plugins.use([], tmp_path)
+
+
+def test_synthetic_rows_of_a_table_keep_what_holds_between_its_columns() -> None:
+    features = (Feature("systolic"), Feature("diastolic", missing=True), Feature("age"))
+    draw = torch.Generator().manual_seed(0)
+    low = 60 + 200 * torch.rand(300, generator=draw)
+    inputs = torch.stack([low + 0.1 + torch.rand(300, generator=draw), low, low], dim=1)
+    inputs[7, 1] = torch.nan
+    free = Schema("table", (3,), ("a", "b"), features)
+    rows = Dataset(inputs, torch.zeros(300, dtype=torch.int64), free, torch.arange(300))
+    grown = Views.of(2, ({"name": "munge"},), 0, "table")
+    broken = grown.look(rows, 1).inputs
+    assert (broken[:, 0] <= broken[:, 1]).any()
+    bound = replace(free, constraints=("systolic > diastolic",))
+    found = grown.look(replace(rows, schema=bound), 1).inputs
+    assert not (found[:, 0] <= found[:, 1]).any()
+    assert torch.equal(found[:, 2], broken[:, 2])  # of what no constraint speaks stays changed
+    fine = broken[:, 0] > broken[:, 1]
+    assert torch.equal(found[fine], broken[fine])

@@ -12,7 +12,7 @@ from stillhouse.environment import place
 from stillhouse.errors import Corrupt, OverBudget, UsageError
 from stillhouse.knowledge.store import reopen
 from stillhouse.pipeline.body import run_body
-from stillhouse.steps import knowledge, prepare, teacher, tune
+from stillhouse.steps import distill, knowledge, prepare, teacher, tune
 from stillhouse.steps.arm import Material, require_access, train
 from stillhouse.steps.step import Step, silent
 from stillhouse.teachers.ask import ask
@@ -88,6 +88,35 @@ def test_the_student_learns_from_every_view_and_from_the_answer_to_it(tmp_path: 
     for arm in ("student", "none", "hard", "shuffled"):
         fitted = train(arm, section, seed=0, material=material)
         assert fitted.steps == 4 * 80 // 20  # the budget is that of the rows, not of the views
+
+
+def test_the_share_of_synthetic_rows_is_a_setting_that_can_be_searched(tmp_path: Path) -> None:
+    wine = {"source": {"name": "breast_cancer"}, "split": {"by": "row", "val": 0.1, "test": 0.1}}
+    params = {
+        **PARAMS,
+        "prepare": {**wine, "labelled": 40, "unlabelled": 40},
+        "knowledge": {"views": 3, "augment": [{"name": "munge"}]},
+    }
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=params)
+    material = Material.read(files)
+    assert [len(material.sharing(s).seen) for s in (None, 2.0, 1.25, 1.0, 0.5, 0.0)] == [
+        240, 240, 180, 160, 120, 80,
+    ]  # fmt: skip
+    part = material.sharing(1.25)
+    assert torch.equal(part.seen.inputs[:160], material.seen.inputs[:160])
+    assert len(set(part.seen.rows[160:].tolist())) == 20
+    at = [material.picked.rows.tolist().index(row) for row in part.seen.rows[160:].tolist()]
+    assert torch.equal(part.answers[160:], material.answers[160:][at])
+    assert int((part.seen.targets >= 0).sum()) == 40  # a synthetic row has no label
+    with pytest.raises(UsageError, match="3 changed rows a row are asked for, and the teacher was"):
+        material.sharing(3.0)
+    section = {"student": {"name": "mlp", "width": 8}, "epochs": 4, "batch": 20, "synthetic": 1.25}
+    for arm in ("student", "none", "shuffled"):
+        assert train(arm, section, seed=0, material=material).steps == 16
+    searched = {"synthetic": {"float": [0, 2]}, "controls": []}
+    distill.check({**params, "distill": searched})
+    with pytest.raises(UsageError, match=r"3 changed rows a row.*Set knowledge.views: 4"):
+        distill.check({**params, "distill": {"synthetic": {"float": [0, 3]}}})
 
 
 def test_a_paid_teacher_is_asked_about_each_row_once_and_a_cap_stops_before_the_job(

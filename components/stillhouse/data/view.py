@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stillhouse import config
 from stillhouse.config import Spec
+from stillhouse.data.constraints import parse
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Schema
 from stillhouse.data.targets import targets_of
@@ -149,7 +150,7 @@ def _generator(seed: int, view: int, at: int) -> torch.Generator:
 
 
 def _within(found: Tensor, plain: Tensor, schema: Schema, spec: Spec) -> Tensor:
-    """Return changed rows inside the schema's bounds.
+    """Return changed rows inside the schema's bounds and constraints.
 
     Raises:
         DataError: They have another shape, or something that is no number where one was.
@@ -173,4 +174,23 @@ def _within(found: Tensor, plain: Tensor, schema: Schema, spec: Spec) -> Tensor:
             where="knowledge.augment",
             fix="Mend it, or leave it out.",
         )
-    return found.clamp(torch.tensor(low).view(shape), torch.tensor(high).view(shape))
+    inside = found.clamp(torch.tensor(low).view(shape), torch.tensor(high).view(shape))
+    return _held(inside, plain, schema)
+
+
+def _held(found: Tensor, plain: Tensor, schema: Schema) -> Tensor:
+    """Return changed rows of a table with, where one breaks a constraint, the columns that
+    constraints speak of as they were.
+    """
+    if not schema.constraints:
+        return found
+    names = [feature.name for feature in schema.features]
+    parsed = [parse(text, schema, "prepare.constraints") for text in schema.constraints]
+    spoken = torch.zeros(len(names), dtype=torch.bool)
+    broken = torch.zeros(len(found), dtype=torch.bool)
+    for each in parsed:
+        above, below = names.index(each.above), names.index(each.below)
+        spoken[[above, below]] = True
+        high, low = found[:, above], found[:, below]
+        broken |= (high < low) if each.equal else (high <= low)  # never where a cell is missing
+    return torch.where(broken[:, None] & spoken, plain, found)

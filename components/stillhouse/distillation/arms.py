@@ -75,7 +75,7 @@ def objective(
     where: str = "distill",
     *,
     pair: Pair | None = None,
-    views: int = 1,
+    rows: int | None = None,
     task: Task = CLASSIFICATION,
     weights: Tensor | None = None,
 ) -> Objective:
@@ -93,7 +93,9 @@ def objective(
             teacher ignore them.
         where: The section's path, for messages.
         pair: Both models and the rows, for methods that look at features.
-        views: Augmented views of each row, one after another in `answers`.
+        rows: How many of the answers are about the rows themselves; those after them are about
+            views of the same rows in the same order, the last view perhaps of some alone. None: all
+            are.
         task: What is predicted.
         weights: Of the labels, by class [C]; None: all 1.
 
@@ -113,19 +115,22 @@ def objective(
         supervised=settings.supervised,
         answers=answers,
         pair=pair,
-        order=_swapped(answers, views) if arm == "shuffled" and answers is not None else None,
+        order=_swapped(answers, rows) if arm == "shuffled" and answers is not None else None,
         task=task,
         weights=weights,
     )
 
 
-def _swapped(answers: Tensor, views: int) -> Tensor:
+def _swapped(answers: Tensor, rows: int | None) -> Tensor:
     """Swap rows by their first view and keep to it in the others: a row must not be given what the
-    teacher said of another look at itself.
+    teacher said of another look at itself. Of a view of some rows alone, those swap among
+    themselves.
     """
-    count = len(answers) // views
-    order = swapped(answers[:count], _generator())
-    return torch.cat([view * count + order for view in range(views)])
+    count = rows or len(answers)
+    order, views = swapped(answers[:count], _generator()), len(answers) // count
+    whole = [view * count + order for view in range(views)]
+    rest = answers[views * count :]
+    return torch.cat([*whole, views * count + swapped(rest, _generator())] if len(rest) else whole)
 
 
 def _generator() -> torch.Generator:

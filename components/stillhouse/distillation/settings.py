@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from annotated_types import Interval
 
 from stillhouse import config
-from stillhouse.config import Count, Positive, Share, Spec
+from stillhouse.config import Count, NonNegative, Positive, Share, Spec
 from stillhouse.distillation.controls import DEFAULT, refuse_unknown
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.objective import refuse_selection
@@ -32,6 +32,8 @@ class Settings:
         supervised: Loss = supervised × cross entropy on labelled rows + (1 − supervised) × method
             on all rows.
         selector: Which rows learn from the teacher.
+        synthetic: Of tables and series grown by `knowledge.views`: how many changed rows are
+            learned from for each row, 0 to views − 1; None: all that the teacher was asked about.
         threshold: Of two classes: at which probability the one that is looked for is called, chosen
             on val: youden (the largest sensitivity + specificity), {sensitivity: 0.9} (the largest
             specificity with that sensitivity at least), {specificity: 0.9}, or {value: 0.5}.
@@ -59,6 +61,7 @@ class Settings:
     method: Spec = field(default_factory=lambda: {"name": "kd"})
     supervised: Share = 0.1
     selector: Spec = field(default_factory=lambda: {"name": "all"})
+    synthetic: NonNegative | None = None
     threshold: Criterion = "youden"
     class_weights: ClassWeights = None
     controls: tuple[str, ...] = DEFAULT

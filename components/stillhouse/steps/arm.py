@@ -4,7 +4,7 @@ mean the same by an arm.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from stillhouse.distillation.methods.kd import KD
 from stillhouse.distillation.objective import refuse_task
 from stillhouse.distillation.selector import Selector
 from stillhouse.distillation.settings import corners, read
-from stillhouse.errors import DataError, UsageError
+from stillhouse.errors import DataError, SettingsError, UsageError
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.evaluation.weights import class_weights
@@ -72,6 +72,33 @@ class Material:
     def seen(self) -> Dataset:
         """What is trained on: every view of the picked rows."""
         return self.picked if self.views is None else self.views
+
+    def sharing(self, synthetic: float | None) -> "Material":
+        """Return this with so many changed rows for each picked one, of those that the teacher was
+        asked about: whole views first, and of the next one rows drawn from a fixed seed.
+
+        Args:
+            synthetic: 0 to V − 1; None: all.
+
+        Raises:
+            SettingsError: There are not so many.
+        """
+        rows = len(self.picked)
+        most = len(self.seen) // rows - 1
+        if synthetic is None or synthetic == most:
+            return self
+        if synthetic > most:
+            raise SettingsError(
+                f"{synthetic:g} changed rows a row are asked for, and the teacher was asked about "
+                f"{most}.",
+                where="distill.synthetic",
+                fix="Raise knowledge.views, or lower it.",
+            )
+        whole = int(synthetic) + 1
+        order = torch.randperm(rows, generator=torch.Generator().manual_seed(whole))
+        part = order[: round((synthetic - int(synthetic)) * rows)].sort().values
+        kept = torch.cat([torch.arange(whole * rows), whole * rows + part])
+        return replace(self, views=self.seen.take(kept), answers=self.answers[kept])
 
     @property
     def gives(self) -> frozenset[str]:
@@ -138,9 +165,10 @@ def train(
             gives, or a model has no such tap.
         TrainingFailed: The loss is not a number; the rows are named.
     """
-    own, rows = section_of(arm, section), rows_of(arm, material.seen)
-    plain = rows_of(arm, material.picked)
+    own = section_of(arm, section)
     settings, budget = read(own), fit_settings(own, len(material.picked), seed)
+    material = material.sharing(settings.synthetic)
+    rows, plain = rows_of(arm, material.seen), rows_of(arm, material.picked)
     model = build_classifier(
         settings.student,
         rows.schema,
@@ -155,7 +183,7 @@ def train(
             own,
             None if arm in LABELS_ONLY else material.answers,
             pair=Pair(model, material.teacher, rows, budget.steps or 0),
-            views=len(material.seen) // len(material.picked),
+            rows=len(material.picked),
             task=task_of(rows.schema),
             weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
         )

@@ -2,6 +2,7 @@
 contributed.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from stillhouse.architectures.build import parameters
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of
-from stillhouse.distillation.settings import Settings, read
+from stillhouse.distillation.settings import Settings, corners, read
 from stillhouse.distillation.settings import check as check_distill
+from stillhouse.errors import SettingsError
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.gain import two_way
 from stillhouse.evaluation.operating import choose
@@ -246,6 +248,16 @@ def _compared(runs: Runs, test: Dataset) -> Metrics:
 def check(params: Mapping[str, Any]) -> None:
     """Check the section, each search space at both ends."""
     check_distill(params.get("distill"))
+    views = (params.get("knowledge") or {}).get("views") or 1
+    for corner in corners(params.get("distill") or {}, "distill"):
+        wanted = read(corner).synthetic or 0.0
+        if isinstance(views, int) and wanted > views - 1:
+            raise SettingsError(
+                f"{wanted:g} changed rows a row are asked for, and knowledge.views: {views} makes "
+                f"{views - 1}.",
+                where="distill.synthetic",
+                fix=f"Set knowledge.views: {math.ceil(wanted) + 1}.",
+            )
 
 
 step = Step(name="distill", run=run, reads=READS, writes=WRITES, sections=("distill",), check=check)
