@@ -22,6 +22,7 @@ from stillhouse.data.splits import ASIDE, NAMES, Split, assign, require_splits, 
 from stillhouse.data.statistics import statistics
 from stillhouse.data.targets import targets_of
 from stillhouse.errors import DataError, SettingsError, SourceError, nearest
+from stillhouse.steps.query import informed
 from stillhouse.steps.step import Job, Metrics, Step
 
 Level = Annotated[float, Gt(0), Lt(1)]
@@ -45,7 +46,10 @@ class Settings:
         kind: What rows must be; `auto` takes what the source says.
         split: See `data.splits.Split`.
         labelled: How many train rows the student's arms see with labels; null: all.
-        unlabelled: How many more they see without; null: 0.
+        unlabelled: How many more they see without; null: 0. These the teacher is asked about, so
+            that a paid one is paid for no more.
+        query: Which they are: `even`, as the classes are; or `informative`, those of which a cheap
+            model of the labelled rows is unsure, in different ways.
         positive: Of two classes the one that is looked for (the sick, the crash), of which
             sensitivity and precision speak; null: the second by name.
         constraints: What holds between two columns of every row, such as `systolic > diastolic`:
@@ -59,6 +63,7 @@ class Settings:
     split: Spec | None = None
     labelled: Natural | None = None
     unlabelled: Natural | None = None
+    query: Literal["even", "informative"] = "even"
     positive: str | None = None
     constraints: tuple[str, ...] = ()
     quantiles: tuple[Level, ...] = ()
@@ -273,6 +278,7 @@ def run(job: Job) -> Metrics:
         ready = divide(
             _read(settings, job), split, labelled=settings.labelled, unlabelled=settings.unlabelled
         )
+        ready = informed(ready, job) if settings.query == "informative" else ready
     notices = [warning.message for warning in caught if isinstance(warning.message, DataNotice)]
     for notice in notices:
         warnings.warn(notice, stacklevel=2)
