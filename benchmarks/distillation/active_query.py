@@ -99,9 +99,8 @@ def main() -> None:
         mean = statistics.mean(gains)
         half = stats.t.ppf(0.975, len(gains) - 1) * statistics.stdev(gains) / len(gains) ** 0.5
         even, informative = (statistics.mean(side) for side in zip(*pairs, strict=True))
-        print(
-            f"{count:5} {even:6.2f} {informative:11.2f} {mean:+10.2f}  [{mean - half:+.2f}, {mean + half:+.2f}]"
-        )
+        interval = f"[{mean - half:+.2f}, {mean + half:+.2f}]"
+        print(f"{count:5} {even:6.2f} {informative:11.2f} {mean:+10.2f}  {interval}")
         table.append(
             {"asked": count, "pairs": pairs, "gain": mean, "interval": [mean - half, mean + half]}
         )
