@@ -203,8 +203,8 @@ def predict(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Rows: .npz with `inputs`, or .csv with the columns that the champion learned "
-            "from."
+            help="Rows in the form that the champion learned from: a table (CSV, Parquet), an "
+            "image or a folder, lines of a series; or .npz with `inputs`."
         ),
     ],
     json_only: Json = False,

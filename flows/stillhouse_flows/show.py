@@ -212,14 +212,20 @@ def predictions(found: Mapping[str, Any]) -> None:
     for sentence in found["notes"]:
         note(sentence)
     table = Table(box=None, header_style="dim")
-    names = [name for name in found["rows"][0] if name != "reason"] if found["rows"] else []
-    for name in ("row", *names):
-        table.add_column(name, justify="left" if name == "class" else "right")
-    for index, row in enumerate(found["rows"]):
-        told = [escape(_cell(row[name])) for name in names]
-        table.add_row(str(index), *told)
+    rows = [{"row": str(index), **row} for index, row in enumerate(found["rows"])]
+    names = [name for name in rows[0] if name != "reason"] if rows else []
+    for name in names:
+        left = name == "class" or (name == "row" and "row" in found["rows"][0])
+        table.add_column(name, justify="left" if left else "right")
+    for row in rows:
+        table.add_row(*[escape(_cell(row[name])) for name in names])
     _out().print(table)
-    refused = [(index, row["reason"]) for index, row in enumerate(found["rows"]) if "reason" in row]
+    if found.get("threshold"):
+        note(
+            f"From a probability of {found['threshold']['at']:.3g} on, chosen on val, a row is "
+            f"called '{plain(found['threshold']['class'], 40)}'."
+        )
+    refused = [(row["row"], row["reason"]) for row in rows if "reason" in row]
     for index, reason in refused[:REFUSED]:
         note(f"Row {index} is not answered: {reason}.")
     if len(refused) > REFUSED:

@@ -4,14 +4,14 @@ unpacked.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from stillhouse.data.bombs import require_no_bomb
 from stillhouse.data.delimited import MAX_COLUMNS, Cells
-from stillhouse.errors import SourceError
+from stillhouse.errors import SourceError, nearest
 
 MAX_BYTES = 2**30  # of all columns, unpacked
 MAX_CELLS = 50_000_000  # a cell becomes a Python string, some 60 bytes
@@ -21,13 +21,26 @@ WRITTEN_INDEX = re.compile(r"__index_level_[0-9]+__")  # pandas calls a frame's 
 Texts = list[str]
 
 
-def read_columns(path: Path, *, dates: frozenset[str], unread: frozenset[str]) -> Cells:
+def is_parquet(path: Path) -> bool:
+    """Whether a file's first bytes say so."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def read_columns(
+    path: Path,
+    *,
+    dates: frozenset[str] = frozenset(),
+    unread: frozenset[str] = frozenset(),
+    only: Collection[str] | None = None,
+) -> Cells:
     """Return a file's cells as text; a missing one is empty.
 
     Args:
         path: The file.
         dates: Columns that may hold dates; they become seconds since 1970.
         unread: Columns that nobody asks for; whatever they hold, their cells are empty.
+        only: Columns that have to be there, all others being unread; None: every column is read.
 
     Raises:
         SourceError: Missing, not Parquet, broken, too large, without rows, a column is there twice,
@@ -40,7 +53,8 @@ def read_columns(path: Path, *, dates: frozenset[str], unread: frozenset[str]) -
     try:
         with _open(path) as file:
             names = _names(file, where)
-            kept = [name for name in names if name not in unread]
+            _require_named(only or (), names, where)
+            kept = [n for n in names if n not in unread and (only is None or n in only)]
             _require_size(file, kept, names, where)
             cells = 8 * int(file.metadata.num_rows) * len(kept)
             require_no_bomb(cells, path.stat().st_size, where=where)
@@ -65,6 +79,14 @@ def read_columns(path: Path, *, dates: frozenset[str], unread: frozenset[str]) -
     named = {name or f"column {at + 1}": cells for at, (name, cells) in enumerate(columns.items())}
     index = frozenset(name for name in named if WRITTEN_INDEX.fullmatch(name))
     return Cells(where, named, list(range(rows)), index, each="row")
+
+
+def _require_named(wanted: Collection[str], names: list[str], where: str) -> None:
+    for name in wanted:
+        if name not in names:
+            raise SourceError(
+                f"there is no column '{name}'.", where=where, fix=nearest(name, names)
+            )
 
 
 def _open(path: Path) -> Any:

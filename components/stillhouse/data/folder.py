@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stillhouse.data.codes import class_codes, group_code
 from stillhouse.data.filenames import Pattern
-from stillhouse.data.packed import MAX_FILE_BYTES, MAX_FILES, members
+from stillhouse.data.packed import MAX_FILE_BYTES, MAX_FILES, hidden, kind_of, members
 from stillhouse.errors import SourceError
 
 
@@ -45,8 +45,8 @@ def rows_of(root: Path, pattern: Pattern | None) -> Rows:
     names say.
 
     A class is a folder of files, and folders inside it belong to it; where the pattern has
-    `{label}`, names alone say the class. Names that begin with a point are no rows, nor are links,
-    which could lead out of the folder.
+    `{label}`, names alone say the class. Names that begin with a point are no rows, nor is
+    what file managers leave (`Thumbs.db`), nor are links, which could lead out of the folder.
 
     Raises:
         SourceError: The folder is missing or holds no file, a file stands beside the class folders,
@@ -87,7 +87,7 @@ def _files(root: Path) -> list[str]:
         for path in root.rglob("*")
         if path.is_file()
         and not path.is_symlink()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and not hidden(path.relative_to(root).as_posix())
     ]
     return sorted(path.as_posix() for path in found)
 
@@ -107,6 +107,28 @@ def _require_some(names: list[str], root: Path) -> None:
         )
 
 
+def asked_files(path: Path) -> list[tuple[str, bytes]]:
+    """Return the files that are to be answered, by name, whatever folders they lie in: one file,
+    or those of a folder or an archive.
+
+    Raises:
+        SourceError: There is none, or one is too large.
+    """
+    if path.is_file() and not kind_of(path):
+        return [(path.name, _bytes(path, path.name))]
+    if path.is_file():
+        return sorted(members(path).items())
+    if not path.exists():
+        raise SourceError(
+            f"'{path}' is missing: there is no such file or folder.",
+            where=path.name,
+            fix="Check the path.",
+        )
+    names = _files(path)
+    _require_some(names, path)
+    return [(name, _bytes(path / name, name)) for name in names]
+
+
 def read_file(rows: Rows, file: PurePosixPath) -> bytes:
     """Return a file's bytes.
 
@@ -115,11 +137,14 @@ def read_file(rows: Rows, file: PurePosixPath) -> bytes:
     """
     if rows.packed:
         return rows.packed[rows.name(file)]
-    place = rows.root / file
+    return _bytes(rows.root / file, rows.name(file))
+
+
+def _bytes(place: Path, name: str) -> bytes:
     if place.stat().st_size > MAX_FILE_BYTES:
         raise SourceError(
             f"the file has more than {MAX_FILE_BYTES // 2**20} MiB.",
-            where=rows.name(file),
+            where=name,
             fix="Make it smaller, or take it out.",
         )
     return place.read_bytes()

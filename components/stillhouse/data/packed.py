@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_FILES = 1_000_000
 MAX_FILE_BYTES = 64 * 2**20
 MAX_BYTES = 2 * 2**30  # of all files; they are held in memory
+LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 TAR_MAGIC = b"ustar"
 MAGIC = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip"}
 
@@ -79,7 +80,7 @@ def members(path: Path) -> dict[str, bytes]:
         raise SourceError(
             f"the archive is broken: {said}.", where=path.name, fix="Pack the folder again."
         ) from None
-    return _without_top({name: data for name, data in found.items() if not _hidden(name)})
+    return _without_top({name: data for name, data in found.items() if not hidden(name)})
 
 
 def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -176,9 +177,14 @@ def _require_size(size: int, name: str, path: Path) -> None:
         )
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a name is no user's file: hidden, or what a file manager leaves in every folder."""
     parts = PurePosixPath(name).parts
-    return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
+    return (
+        parts[-1].lower() in LEFT_BY_SYSTEMS
+        or "__MACOSX" in parts
+        or any(part.startswith(".") for part in parts)
+    )
 
 
 def _without_top(found: dict[str, bytes]) -> dict[str, bytes]:

@@ -1,18 +1,19 @@
 """Rows to be answered: inputs alone, read as a schema says, from a file that a user has."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stillhouse.data.archive import array_names, read_arrays
-from stillhouse.data.columns import Column, encode
-from stillhouse.data.delimited import read_cells
+from stillhouse.data.columns import MISSING, Column, encode
+from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.schema import Feature, Schema
-from stillhouse.data.sources.csv import MISSING
 from stillhouse.errors import SourceError, nearest
 
 
@@ -26,15 +27,17 @@ class Rows:
         refused: Row from 0 → why it cannot be answered: a cell is missing or unknown in a column
             in which none was missing when the model learned.
         notes: What was done with cells that are unknown but can be answered.
+        names: Of the rows, where they have any: files, or windows of a recording.
     """
 
     inputs: Tensor
     refused: Mapping[int, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def read_rows(path: Path, schema: Schema) -> Rows:
-    """Return the rows of a file.
+    """Return the rows of a file, told by the schema alone; a source reads its own forms too.
 
     A category that was never seen counts as missing. A missing cell is answered where the model has
     learned what one means, that is where cells of its column were missing in training; elsewhere
@@ -55,19 +58,29 @@ def read_rows(path: Path, schema: Schema) -> Rows:
             where=path.name,
             fix="Check the path.",
         )
-    if path.suffix != ".npz":
-        return _csv(path, schema)
-    inputs = _npz(path, schema)
+    if path.suffix == ".npz":
+        return rows_of_inputs(_npz(path, schema), schema, path.name)
+    require_tabular(schema, path.name)
+    return rows_of_cells(read_cells(path, target=schema.features[0].name), schema)
+
+
+def rows_of_inputs(inputs: Tensor, schema: Schema, where: str) -> Rows:
+    """Return rows [N, *shape] as they are, with those named that cannot be answered.
+
+    Raises:
+        SourceError: An image or a series has a value that is no number, or an image others than 0
+            to 1.
+    """
     bad = (inputs.isnan() & ~_may_miss(schema)) | inputs.isinf()
     rows = bad.flatten(1).any(1).nonzero().flatten().tolist()
     if rows and not schema.tabular:
         raise SourceError(
             f"row {rows[0]} has a missing or infinite value where the model learned none.",
-            where=path.name,
+            where=where,
             fix="Fill it, or leave the row out.",
         )
     if schema.kind == "image":
-        _require_bounds(inputs, path.name)
+        _require_bounds(inputs, where)
     why = "a value is missing or infinite where the model learned none"
     return Rows(inputs, dict.fromkeys(rows, why))
 
@@ -99,37 +112,53 @@ def _npz(path: Path, schema: Schema) -> Tensor:
             where=path.name,
             fix="Save it with np.savez(file, inputs=…).",
         )
-    found = arrays["inputs"]
+    return shaped(arrays["inputs"], schema, path.name)
+
+
+def shaped(found: NDArray[Any], schema: Schema, where: str) -> Tensor:
+    """Return an array as rows [N, *schema.shape], float32.
+
+    Raises:
+        SourceError: It has another shape, or holds no numbers.
+    """
     if found.dtype.kind not in "fiub" or tuple(found.shape[1:]) != schema.shape:
         said = (
             f"its rows are {found.dtype} of shape {tuple(found.shape[1:])}; the model takes "
             f"{schema.shape}."
         )
-        raise SourceError(said, where=path.name, fix="Prepare rows as for training.")
+        raise SourceError(said, where=where, fix="Prepare rows as for training.")
     return torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32))
 
 
-def _csv(path: Path, schema: Schema) -> Rows:
+def require_tabular(schema: Schema, where: str) -> None:
+    """Refuse a file of columns for a model of other rows.
+
+    Raises:
+        SourceError: It takes none.
+    """
     if not schema.tabular:
-        said = (
-            f"a text file holds a table; the model takes {schema.kind} rows of shape "
-            f"{schema.shape}."
-        )
-        raise SourceError(said, where=path.name, fix="Give an .npz with `inputs`.")
-    cells = read_cells(path, target=schema.features[0].name)
-    missing = [f.name for f in schema.features if f.name not in cells.columns]
-    if missing:
-        raise SourceError(
-            f"there is no column '{missing[0]}'.",
-            where=path.name,
-            fix=nearest(missing[0], list(cells.columns)),
-        )
+        said = f"a table's file; the model takes {schema.kind} rows of shape {schema.shape}."
+        raise SourceError(said, where=where, fix="Give an .npz with `inputs`.")
+
+
+def rows_of_cells(
+    cells: Cells, schema: Schema, *, missing: Collection[str] = MISSING, decimal: str = "."
+) -> Rows:
+    """Return the rows of a table's cells; errors as `read_rows`.
+
+    Args:
+        cells: As text.
+        schema: What the model learned from.
+        missing: Texts that mean a missing cell.
+        decimal: The decimal mark.
+    """
+    require_columns(cells, schema)
     values: list[Tensor] = []
     refused: dict[int, str] = {}
     notes: list[str] = []
     for feature in schema.features:
-        found = [None if c in MISSING else c for c in cells.columns[feature.name]]
-        column = Column(feature.name, found, cells.lines, cells.file)
+        found = [None if c in missing else c for c in cells.columns[feature.name]]
+        column = Column(feature.name, found, cells.lines, cells.file, decimal, cells.each)
         unknown = _unknown(column, feature)
         values.append(_values(column, feature))
         if not feature.missing:
@@ -137,6 +166,21 @@ def _csv(path: Path, schema: Schema) -> Rows:
         elif unknown:
             notes.append(_note(column, unknown))
     return Rows(torch.stack(values, dim=1), refused, tuple(notes))
+
+
+def require_columns(cells: Cells, schema: Schema) -> None:
+    """Refuse a file that lacks a column that the model takes.
+
+    Raises:
+        SourceError: It is named.
+    """
+    lacking = [f.name for f in schema.features if f.name not in cells.columns]
+    if lacking:
+        raise SourceError(
+            f"there is no column '{lacking[0]}'.",
+            where=cells.file,
+            fix=nearest(lacking[0], list(cells.columns)),
+        )
 
 
 def _unknown(column: Column, feature: Feature) -> list[int]:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.rows import Rows, read_rows
+from stillhouse.data.schema import Schema, Task
 
 
 class Source(ABC):
@@ -12,9 +14,14 @@ class Source(ABC):
 
     A setting that names a file or folder is annotated `InputFile`: a changed file then makes
     `prepare` stale.
+
+    Attributes:
+        kinds: The kinds of rows that it may give.
+        task: What its settings say is predicted; None where only the rows tell.
     """
 
     kinds: ClassVar[frozenset[str]] = frozenset({"image", "table", "series"})
+    task: Task | None = None
 
     @abstractmethod
     def read(self, root: Path) -> Dataset:
@@ -27,6 +34,18 @@ class Source(ABC):
             SourceError: The file is missing, broken or of another kind; the message names file, row
                 or column.
         """
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        """Return the rows of another file, to be answered: read as `read` does, without targets.
+
+        Args:
+            path: The file or folder.
+            schema: What the model learned from.
+
+        Raises:
+            SourceError: It is missing, broken, or its rows are others than the model takes.
+        """
+        return read_rows(path, schema)
 
     def watermark(self, root: Path) -> str | None:  # noqa: ARG002
         """Return a text that differs when the rows do, for sources that no file's hash stands for;

@@ -110,8 +110,17 @@ class Task(ABC):
         """Return everything that evaluation knows of a split, ready for JSON."""
 
     @abstractmethod
-    def answers(self, outputs: Tensor, schema: Schema) -> list[Mapping[str, Any]]:
-        """Return each row's answer in words and numbers, for those who ask the model."""
+    def answers(
+        self, outputs: Tensor, schema: Schema, threshold: float | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Return each row's answer in words and numbers, for those who ask the model.
+
+        Args:
+            outputs: [N, C].
+            schema: What the outputs mean.
+            threshold: Of two classes the probability from which on a row is called the one that is
+                looked for; None: whichever is likelier.
+        """
 
     def points(self, split: str, found: Mapping[str, Any]) -> dict[str, float]:
         """Return the estimates of a `report` by metric path: {"val/accuracy": …, …}."""
@@ -202,11 +211,17 @@ class Classification(Task):
             found["auc"] = list(ranking.interval(*self.ranked(outputs[told], targets[told])))
         return found
 
-    def answers(self, outputs: Tensor, schema: Schema) -> list[Mapping[str, Any]]:
-        best = metrics.probabilities(outputs).max(dim=1)
+    def answers(
+        self, outputs: Tensor, schema: Schema, threshold: float | None = None
+    ) -> list[Mapping[str, Any]]:
+        told = metrics.probabilities(outputs)
+        decided = told.argmax(dim=1)
+        if threshold is not None and self.positive is not None:
+            called = told[:, self.positive] >= threshold
+            decided = torch.where(called, self.positive, 1 - self.positive)
         return [
-            {"class": schema.classes[int(c)], "probability": round(float(p), 6)}
-            for p, c in zip(best.values, best.indices, strict=True)
+            {"class": schema.classes[c], "probability": round(float(row[c]), 6)}
+            for row, c in zip(told, decided.tolist(), strict=True)
         ]
 
 
@@ -295,7 +310,12 @@ class Regression(Task):
             self.point(outputs[there]), outputs[there], targets[there], self.quantiles
         )
 
-    def answers(self, outputs: Tensor, schema: Schema) -> list[Mapping[str, Any]]:
+    def answers(
+        self,
+        outputs: Tensor,
+        schema: Schema,
+        threshold: float | None = None,  # noqa: ARG002 - a quantity is not decided
+    ) -> list[Mapping[str, Any]]:
         return [dict(zip(schema.outputs, row, strict=True)) for row in outputs.tolist()]
 
 

@@ -1,40 +1,78 @@
-"""Let the champion answer the rows of a file, as its schema reads them."""
+"""Let the champion answer the rows of a file, read as its own source reads them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stillhouse import config
+from stillhouse.data.rows import Rows, read_rows
+from stillhouse.errors import PluginNotFound, SettingsError
+
 if TYPE_CHECKING:
     from stillhouse.pipeline.project import Project
+    from stillhouse.release.champion import Champion
 
 
 def predict(project: "Project", file: Path) -> dict[str, Any]:
-    """Return {"version", "rows": [{"class", "probability"}], "notes"}, a row of the file each; a
-    quantity is told by "mean", or by quantile.
+    """Return {"version", "threshold", "rows": [{"class", "probability"}], "notes"}, a row of the
+    file each; a quantity is told by "mean", or by quantile.
 
-    A row that cannot be answered holds nulls and a "reason".
+    Where rows have names (files, windows of a recording) each has its "row". A row that cannot be
+    answered holds nulls and a "reason". Of two classes a row is called the one that is looked for
+    from the threshold on that was chosen on val, as the receipt tells it.
 
     Args:
         project: Whose champion.
-        file: `.npz` with `inputs`, or `.csv` with the columns of the champion's schema by name, in
-            any order; a target column may stand there and is not read.
+        file: What its source reads: a table with the columns that the champion learned from, in any
+            order, with the target or without; an image, or a folder of them; lines of a series; or
+            `.npz` with `inputs`.
 
     Raises:
         Refused: There is no champion yet.
         SourceError: The file is missing, broken, or its rows are not of the champion's shape.
     """
-    from stillhouse.data.rows import read_rows
     from stillhouse.edge.session import Session
     from stillhouse.evaluation.tasks import task_of
     from stillhouse.release.champion import champion_model
 
     found = champion_model(project.registry)
-    given = read_rows(file, found.schema)
+    given, notes = _rows(found, file)
+    told = threshold(found.receipt)
     where = f"{project.model} version {found.version}"
-    answers = task_of(found.schema).answers(
-        Session(found.onnx, where=where).logits(given.inputs), found.schema
-    )
-    rows = [
-        {**dict.fromkeys(answer), "reason": given.refused[at]} if at in given.refused else answer
-        for at, answer in enumerate(answers)
-    ]
-    return {"version": found.version, "rows": rows, "notes": list(given.notes)}
+    logits = Session(found.onnx, where=where).logits(given.inputs)
+    answers = task_of(found.schema).answers(logits, found.schema, told["at"] if told else None)
+    rows = [_row(given, at, answer) for at, answer in enumerate(answers)]
+    return {
+        "version": found.version,
+        "threshold": told,
+        "rows": rows,
+        "notes": [*notes, *given.notes],
+    }
+
+
+def threshold(receipt: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return {"class", "at"}: from which probability on a row is called the class that is looked
+    for; None where the receipt tells of none.
+    """
+    told = receipt["evidence"].get("two_classes")
+    if not told:
+        return None
+    own = next(row for row in told["models"] if row["name"] == "student")
+    return {"class": told["positive"], "at": own["threshold"]}
+
+
+def _rows(found: "Champion", file: Path) -> tuple[Rows, list[str]]:
+    spec = found.receipt["settings"]["prepare"]["source"]
+    try:
+        source = config.plugin("sources", spec, where="prepare.source")
+    except (PluginNotFound, SettingsError):
+        note = f"The source '{spec['name']}' is not here, so the file is read by its columns alone."
+        return read_rows(file, found.schema), [note]
+    return source.rows(file, found.schema), []
+
+
+def _row(given: Rows, at: int, answer: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"row": given.names[at]} if given.names else {}
+    if at in given.refused:
+        return {**named, **dict.fromkeys(answer), "reason": given.refused[at]}
+    return {**named, **answer}

@@ -3,6 +3,7 @@ asks it. Every byte is checked by hash.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from stillhouse.release.registry import Registry
 from stillhouse.workspace import Workspace, dump_json
 
 NONE = b"null\n"
-STATISTICS = "statistics.json"
+STATISTICS, SCHEMA, RECEIPT = "statistics.json", "schema.json", "receipt.json"
 TEST_ROWS = "test_rows.json"  # keys of the rows that it was judged on
 
 
@@ -29,12 +30,14 @@ class Champion:
         head: The ledger entry that made it champion.
         onnx: Its bytes.
         schema: What its rows look like.
+        receipt: What its run wrote down, settings and threshold among it.
     """
 
     version: int
     head: int
     onnx: bytes
     schema: Schema
+    receipt: Mapping[str, Any]
 
 
 def champion_files(registry: Registry, student: str | None) -> tuple[bytes, bytes]:
@@ -83,10 +86,10 @@ def champion_model(registry: Registry) -> Champion:
         raise Refused(
             "there is no champion yet.", where=registry.model, fix="`stillhouse run` makes one."
         )
-    schema = Schema.from_dict(json.loads(_file(registry, state.last, "schema.json")))
-    return Champion(
-        state.last.target, state.head, _file(registry, state.last, artifact.MODEL), schema
-    )
+    last = state.last
+    schema, receipt = (json.loads(_file(registry, last, name)) for name in (SCHEMA, RECEIPT))
+    onnx = _file(registry, last, artifact.MODEL)
+    return Champion(last.target, state.head, onnx, Schema.from_dict(schema), receipt)
 
 
 def judged_against(registry: Registry, version: int) -> tuple[bytes, bytes]:
@@ -122,7 +125,7 @@ def _tell(registry: Registry, last: Effective) -> bytes:
         "fingerprint": fingerprint_of(registry, last),
         "manifest": last.link.manifest,
     }
-    told["schema"] = json.loads(_file(registry, last, "schema.json"))
+    told["schema"] = json.loads(_file(registry, last, SCHEMA))
     there = _fetch(registry).manifest(storage, last.link.manifest)
     for name, file in (("statistics", STATISTICS), ("test_rows", TEST_ROWS)):
         if file in there:

@@ -13,12 +13,12 @@ from stillhouse.data.columns import (
     FREE_TEXT,
     INFINITE,
     MAX_CATEGORIES,
+    MISSING,
     NUMBER,
     Column,
     infer,
 )
 from stillhouse.data.delimited import Cells
-from stillhouse.data.sources.csv import MISSING
 from stillhouse.errors import SourceError
 from stillhouse_flows.intake.hints import Facts
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from stillhouse.data.codes import whole
 from stillhouse.data.columnar import read_columns
+from stillhouse.data.columns import MISSING
 from stillhouse.data.delimited import Cells, read_cells
-from stillhouse.data.sources.csv import MISSING
 from stillhouse.errors import SourceError, UsageError, nearest
 from stillhouse_flows.intake import recordings, roles
 from stillhouse_flows.intake.columns import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.source import Source
 
 
@@ -20,6 +20,7 @@ class BreastCancer(Source):
     """
 
     kinds = frozenset({"table"})
+    task: Task | None = "classification"
 
     def read(self, root: Path) -> Dataset:  # noqa: ARG002
         from sklearn.datasets import load_breast_cancer

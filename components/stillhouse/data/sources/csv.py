@@ -13,16 +13,16 @@ from torch import Tensor
 from stillhouse import config
 from stillhouse.config import InputFile
 from stillhouse.data.codes import class_codes, group_code, whole
-from stillhouse.data.columns import NUMBER, Column, bounds_of, encode, infer
+from stillhouse.data.columnar import is_parquet, read_columns
+from stillhouse.data.columns import MISSING, NUMBER, Column, bounds_of, encode, infer
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.notices import ColumnLeftOut
+from stillhouse.data.rows import Rows, read_rows, require_tabular, rows_of_cells
 from stillhouse.data.schema import Feature, FeatureKind, Quantity, Schema, Task
 from stillhouse.data.source import Source
 from stillhouse.data.targets import targets_of
 from stillhouse.errors import SettingsError, SourceError, nearest
-
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "?")
 
 
 class Csv(Source):
@@ -78,7 +78,7 @@ class Csv(Source):
             time,
             drop,
         )
-        self.task = task
+        self.task, self._task = task, task
         self.overrides, self.units, self.bounds, self.immutable = (
             dict(kinds),
             dict(units),
@@ -109,13 +109,25 @@ class Csv(Source):
             )
         )
 
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        if path.suffix == ".npz" or not path.is_file():
+            return read_rows(path, schema)
+        require_tabular(schema, path.name)
+        names = [feature.name for feature in schema.features]
+        cells = (
+            read_columns(path, only=names)
+            if is_parquet(path)
+            else read_cells(path, target=names[0], delimiter=self.delimiter, encoding=self.encoding)
+        )
+        return rows_of_cells(cells, schema, missing=self.missing, decimal=self.decimal)
+
     def dataset_of(self, cells: Cells) -> Dataset:
         """Return the rows that cells hold, whatever file they came from. Errors as `read`."""
         parts = {"target": self.target, "key": self.key, "group": self.group, "time": self.time}
         for what, name in parts.items():
             if name is not None:
                 cells.column(name, what)
-        targets, classes, quantity = READ[self.task](
+        targets, classes, quantity = READ[self._task](
             self._column(cells, self.target), self.units.get(self.target, "")
         )
         columns = self._features(cells, {name for name in parts.values() if name is not None})
@@ -124,7 +136,7 @@ class Csv(Source):
             feature, encoded = self._feature(column)
             features.append(feature)
             values.append(encoded)
-        schema = Schema("table", (len(features),), classes, tuple(features), self.task, quantity)
+        schema = Schema("table", (len(features),), classes, tuple(features), self._task, quantity)
         rows, keys = self._rows(cells)
         dataset = Dataset(
             torch.from_numpy(np.stack(values, axis=1)),

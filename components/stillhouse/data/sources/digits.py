@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.source import Source
 
 
@@ -18,6 +18,9 @@ class Digits(Source):
         Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; its test set, as
         `sklearn.datasets.load_digits` has it (0 to 16 a pixel).
     """
+
+    kinds = frozenset({"image"})
+    task: Task | None = "classification"
 
     def read(self, root: Path) -> Dataset:  # noqa: ARG002
         from sklearn.datasets import load_digits

@@ -16,7 +16,8 @@ from stillhouse.config import InputFile
 from stillhouse.data.bombs import require_no_bomb
 from stillhouse.data.codes import class_codes, require_classes
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.rows import Rows, read_rows
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.source import Source
 from stillhouse.errors import SourceError
 
@@ -43,6 +44,7 @@ class Idx(Source):
     """
 
     kinds = frozenset({"image"})
+    task: Task | None = "classification"
 
     def __init__(
         self, *, images: InputFile, labels: InputFile, classes: tuple[str, ...] = ()
@@ -51,21 +53,14 @@ class Idx(Source):
 
     def read(self, root: Path) -> Dataset:
         images, labels = config.file_of(self.images, root), config.file_of(self.labels, root)
-        pixels, codes = read_idx(images, axes=3), read_idx(labels, axes=1)
-        if pixels.dtype != np.dtype(TYPES[PIXELS]):
+        inputs, codes = _images(images), read_idx(labels, axes=1)
+        if len(inputs) != len(codes):
             raise SourceError(
-                f"its values are {pixels.dtype.name}, not bytes.",
-                where=images.name,
-                fix="Save pixels as unsigned bytes.",
-            )
-        if len(pixels) != len(codes):
-            raise SourceError(
-                f"there are {len(pixels)} images and {len(codes)} labels.",
+                f"there are {len(inputs)} images and {len(codes)} labels.",
                 where=f"{images.name}, {labels.name}",
                 fix="Bring a pair of files.",
             )
         targets, classes = self._targets(codes, labels.name)
-        inputs = torch.from_numpy(pixels.astype(np.float32)).div_(255).unsqueeze_(1)
         dataset = Dataset(
             inputs,
             targets,
@@ -76,6 +71,18 @@ class Idx(Source):
         )
         require_classes(dataset, where=labels.name)
         return dataset
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        if path.suffix == ".npz":
+            return read_rows(path, schema)
+        images = _images(path)
+        if images.shape[1:] != schema.shape:
+            raise SourceError(
+                f"its images are {tuple(images.shape[1:])}, the model takes {schema.shape}.",
+                where=path.name,
+                fix="Bring images of that size.",
+            )
+        return Rows(images)
 
     def _targets(self, codes: NDArray[Any], where: str) -> tuple[Tensor, tuple[str, ...]]:
         if not self.classes:
@@ -88,6 +95,18 @@ class Idx(Source):
             )
             raise SourceError(said, where=where, fix="Mend the source's classes.")
         return torch.from_numpy(codes.astype(np.int64)), self.classes
+
+
+def _images(path: Path) -> Tensor:
+    """Return [N, 1, height, width] in [0, 1]."""
+    pixels = read_idx(path, axes=3)
+    if pixels.dtype != np.dtype(TYPES[PIXELS]):
+        raise SourceError(
+            f"its values are {pixels.dtype.name}, not bytes.",
+            where=path.name,
+            fix="Save pixels as unsigned bytes.",
+        )
+    return torch.from_numpy(pixels.astype(np.float32)).div_(255).unsqueeze_(1)
 
 
 def read_idx(path: Path, *, axes: int) -> NDArray[Any]:

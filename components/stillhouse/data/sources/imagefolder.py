@@ -1,6 +1,7 @@
 """Images in folders: a folder a class, PNG or JPEG."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,9 +14,11 @@ from stillhouse.config import InputFile
 from stillhouse.data.codes import require_classes
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.filenames import Pattern
-from stillhouse.data.folder import Rows, read_file, rows_of
+from stillhouse.data.folder import Rows as Files
+from stillhouse.data.folder import asked_files, read_file, rows_of
 from stillhouse.data.pictures import Channels, Header, header, pixels
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.rows import Rows, read_rows, rows_of_inputs
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.source import Source
 from stillhouse.errors import SourceError
 
@@ -40,6 +43,7 @@ class ImageFolder(Source):
     """
 
     kinds = frozenset({"image"})
+    task: Task | None = "classification"
 
     def __init__(
         self,
@@ -86,13 +90,30 @@ class ImageFolder(Source):
         require_classes(dataset, where=rows.root.name)
         return dataset
 
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        if path.suffix == ".npz":
+            return read_rows(path, schema)
+        files = asked_files(path)
+        channels: Channels = "grey" if schema.shape[0] == 1 else "rgb"
+        shown = [pixels(data, channels, self.resize, name) for name, data in files]
+        other = next((at for at, image in enumerate(shown) if image.shape != schema.shape), None)
+        if other is not None:
+            (_, high, wide), (_, height, width) = shown[other].shape, schema.shape
+            raise SourceError(
+                f"the image has {wide} × {high} pixels, the model takes {width} × {height}.",
+                where=files[other][0],
+                fix="Bring it to that size.",
+            )
+        found = rows_of_inputs(torch.from_numpy(np.stack(shown)), schema, path.name)
+        return replace(found, names=tuple(name for name, _ in files))
+
     def _channels(self, headers: list[Header]) -> Channels:
         if self.channels != "auto":
             return self.channels
         return "grey" if all(found.grey for found in headers) else "rgb"
 
 
-def _one_size(headers: list[Header], rows: Rows) -> tuple[int, int]:
+def _one_size(headers: list[Header], rows: Files) -> tuple[int, int]:
     counts = Counter(found.size for found in headers)
     usual = max(counts, key=lambda size: (counts[size], size))
     other = next((at for at, found in enumerate(headers) if found.size != usual), None)

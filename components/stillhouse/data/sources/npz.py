@@ -14,7 +14,8 @@ from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.data.codes import class_codes, group_code, require_classes
 from stillhouse.data.columns import feature_of_values
 from stillhouse.data.dataset import UNLABELLED, Dataset
-from stillhouse.data.schema import Feature, Kind, Schema
+from stillhouse.data.rows import Rows, read_rows, rows_of_inputs, shaped
+from stillhouse.data.schema import Feature, Kind, Schema, Task
 from stillhouse.data.source import Source
 from stillhouse.errors import SettingsError, SourceError
 
@@ -42,6 +43,8 @@ class Npz(Source):
             values.
         features: Names of channels or columns; empty: `channel 0` or `feature 0` and so on.
     """
+
+    task: Task | None = "classification"
 
     def __init__(
         self,
@@ -93,6 +96,23 @@ class Npz(Source):
         if "targets" in arrays:
             require_classes(dataset, where=at["targets"])
         return dataset
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        """The array that the settings name, or `inputs`, scaled as in training; floats of images
+        that lie in [0, 1] already are taken as they are.
+        """
+        if path.suffix != ".npz":
+            return read_rows(path, schema)
+        held = read_arrays(path, (self.names["inputs"], "inputs"))
+        name = self.names["inputs"] if self.names["inputs"] in held else "inputs"
+        if name not in held:
+            return read_rows(path, schema)  # says which arrays there are
+        raw = held[name]
+        done = schema.kind == "image" and raw.dtype.kind == "f" and bool((raw <= 1).all())
+        inputs = raw if done else self._scaled(raw, f"{path.name}, array '{name}'")
+        if schema.kind == "image" and inputs.ndim == 3:
+            inputs = inputs[:, None]
+        return rows_of_inputs(shaped(inputs, schema, path.name), schema, path.name)
 
     def _arrays(self, path: Path) -> dict[str, NDArray[Any]]:
         """Return the arrays by their part; one that a setting names has to be there."""

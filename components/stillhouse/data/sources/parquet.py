@@ -6,10 +6,12 @@ from pathlib import Path
 from stillhouse import config
 from stillhouse.config import InputFile
 from stillhouse.data.columnar import read_columns
+from stillhouse.data.columns import MISSING
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import FeatureKind, Task
+from stillhouse.data.rows import Rows
+from stillhouse.data.schema import FeatureKind, Schema, Task
 from stillhouse.data.source import Source
-from stillhouse.data.sources.csv import MISSING, Csv
+from stillhouse.data.sources.csv import Csv
 
 
 class Parquet(Source):
@@ -52,7 +54,7 @@ class Parquet(Source):
         immutable: tuple[str, ...] = (),
         missing: tuple[str, ...] = MISSING,
     ) -> None:
-        self.path = path
+        self.path, self.task = path, task
         self.dates, self.unread = (
             frozenset(name for name in (time, group) if name is not None),
             frozenset(drop),
@@ -72,6 +74,9 @@ class Parquet(Source):
             immutable=immutable,
             missing=("", *missing),
         )
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        return self.table.rows(path, schema)
 
     def read(self, root: Path) -> Dataset:
         path = config.file_of(self.path, root)

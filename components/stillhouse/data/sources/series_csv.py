@@ -15,13 +15,14 @@ from torch import Tensor
 from stillhouse import config
 from stillhouse.config import Count, InputFile
 from stillhouse.data.codes import class_codes, group_code, require_classes
-from stillhouse.data.columns import Column, encode
+from stillhouse.data.columns import MISSING, Column, encode
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.notices import WindowsLeftOut
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.rows import Rows, read_rows, require_columns
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.source import Source
-from stillhouse.data.sources.csv import MISSING, moment, require_all
+from stillhouse.data.sources.csv import moment, require_all
 from stillhouse.data.windows import Naming, name_of, recordings, windows
 from stillhouse.errors import SettingsError, SourceError, nearest
 
@@ -61,6 +62,7 @@ class SeriesCsv(Source):
     """
 
     kinds = frozenset({"series"})
+    task: Task | None = "classification"
 
     def __init__(
         self,
@@ -140,6 +142,30 @@ class SeriesCsv(Source):
         require_classes(dataset, where=f"{cells.file}, column '{self.target}'")
         return dataset
 
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        """Windows of the file's recordings; of all its lines, where it does not part them."""
+        if path.suffix == ".npz":
+            return read_rows(path, schema)
+        names = [feature.name for feature in schema.features]
+        cells = read_cells(path, target=names[0], delimiter=self.delimiter, encoding=self.encoding)
+        require_columns(cells, schema)
+        parted = self.recording in cells.columns
+        rows = self._recordings(cells) if parted else {path.stem: list(range(len(cells.lines)))}
+        if self.time in cells.columns:
+            self._times(cells, rows)
+        values = np.stack(
+            [encode(self._column(cells, name, "channels"), "number")[0] for name in names], axis=1
+        )
+        places = self._places(rows, values, cells)
+        whose = {at: name for name, lines in rows.items() for at in lines}
+        gapped = np.isnan(values[places]).any(axis=(1, 2))
+        why = "a channel has no value in this window"
+        return Rows(
+            torch.from_numpy(values[places]),
+            {int(at): why for at in np.flatnonzero(gapped)},
+            names=tuple(f"{whose[at]} {cells.each} {cells.lines[at]}" for at in places[:, 0]),
+        )
+
     def _column(self, cells: Cells, name: str, what: str) -> Column:
         found = [None if cell in self.missing else cell for cell in cells.column(name, what)]
         return Column(name, found, cells.lines, cells.file, self.decimal, cells.each)
@@ -188,23 +214,8 @@ class SeriesCsv(Source):
         cells: Cells,
         names: list[str],
     ) -> NDArray[np.int64]:
-        found = windows(rows, length=self.window, stride=self.stride)
+        places = self._places(rows, values, cells)
         gap: NDArray[np.bool_] = np.isnan(values)
-        if not len(found.places):
-            longest = max(len(at) for at in rows.values())
-            raise SourceError(
-                f"no recording has {self.window} lines; the longest has {longest}.",
-                where=cells.file,
-                fix="Set a smaller window.",
-            )
-        if found.places.size * values.shape[1] * 4 > MAX_BYTES:
-            said = (
-                f"{len(found.places):,} windows of the shape ({self.window}, {values.shape[1]}) "
-                f"would take more than {MAX_BYTES // 2**30} GiB."
-            )
-            raise SourceError(
-                said, where=cells.file, fix="Set a larger stride, or a smaller window."
-            )
         if self.gaps == "refuse" and gap.any():
             at, channel = (int(i) for i in np.argwhere(gap)[0])
             fix = (
@@ -217,7 +228,7 @@ class SeriesCsv(Source):
             )
             raise SourceError(said, where=f"{cells.file}, column '{names[channel]}'", fix=fix)
         gapped: NDArray[np.bool_] = np.any(gap, axis=1)
-        whole = ~gapped[found.places].any(axis=1)
+        whole = ~gapped[places].any(axis=1)
         if not whole.any():
             raise SourceError(
                 "every window has a missing value.",
@@ -225,13 +236,36 @@ class SeriesCsv(Source):
                 fix="Set a smaller window, or drop the channel that has most gaps.",
             )
         gone = int((~whole).sum())
-        if found.short or gone:
+        short = sum(len(at) < self.window for at in rows.values())
+        if short or gone:
             said = (
-                f"{cells.file}: {gone} windows have a missing value and {found.short} of "
+                f"{cells.file}: {gone} windows have a missing value and {short} of "
                 f"{len(rows)} recordings are shorter than a window; they are no rows."
             )
             warnings.warn(said, WindowsLeftOut, stacklevel=2)
-        return found.places[whole]
+        return places[whole]
+
+    def _places(
+        self, rows: dict[str, list[int]], values: NDArray[np.float32], cells: Cells
+    ) -> NDArray[np.int64]:
+        """Return the lines [W, T] of every window."""
+        places = windows(rows, length=self.window, stride=self.stride).places
+        if not len(places):
+            longest = max(len(at) for at in rows.values())
+            raise SourceError(
+                f"no recording has {self.window} lines; the longest has {longest}.",
+                where=cells.file,
+                fix="Set a smaller window.",
+            )
+        if places.size * values.shape[1] * 4 > MAX_BYTES:
+            said = (
+                f"{len(places):,} windows of the shape ({self.window}, {values.shape[1]}) "
+                f"would take more than {MAX_BYTES // 2**30} GiB."
+            )
+            raise SourceError(
+                said, where=cells.file, fix="Set a larger stride, or a smaller window."
+            )
+        return places
 
     def _groups(self, cells: Cells, rows: dict[str, list[int]]) -> Tensor:
         """Return a code a line [N]; all lines of a recording have the same one."""

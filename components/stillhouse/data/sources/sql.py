@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from stillhouse import config, environment
 from stillhouse.config import InputFile
+from stillhouse.data.columns import MISSING
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.query import ask, mark, postgresql, quoted, require_select, sqlite
-from stillhouse.data.schema import FeatureKind, Task
+from stillhouse.data.rows import Rows
+from stillhouse.data.schema import FeatureKind, Schema, Task
 from stillhouse.data.source import Source
-from stillhouse.data.sources.csv import MISSING, Csv
+from stillhouse.data.sources.csv import Csv
 from stillhouse.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -101,12 +103,15 @@ class Sql(Source):
             immutable=immutable,
             missing=("", *missing),
         )
-        self.key = key
+        self.key, self.task = key, task
         self.mark = (
             require_select(watermark, where="prepare.source.watermark")
             if watermark
             else f"SELECT count(*), max({quoted(key)}) FROM ({self.query}) AS asked"
         )
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        return self.table.rows(path, schema)
 
     def read(self, root: Path) -> Dataset:
         engine, where = self._engine(root)

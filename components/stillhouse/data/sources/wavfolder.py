@@ -1,17 +1,20 @@
 """Recordings in WAV files: a folder a class, or names that say class and speaker."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from stillhouse import config
 from stillhouse.config import Count, InputFile
 from stillhouse.data.codes import require_classes
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.filenames import Pattern
-from stillhouse.data.folder import read_file, rows_of
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.folder import asked_files, read_file, rows_of
+from stillhouse.data.rows import Rows, read_rows
+from stillhouse.data.schema import Feature, Schema, Task
 from stillhouse.data.sound import fitted, sound, thinned
 from stillhouse.data.source import Source
 from stillhouse.errors import SourceError
@@ -37,6 +40,7 @@ class WavFolder(Source):
     """
 
     kinds = frozenset({"series"})
+    task: Task | None = "classification"
 
     def __init__(
         self, *, path: InputFile, length: Count, decimate: Count = 1, pattern: str | None = None
@@ -54,15 +58,9 @@ class WavFolder(Source):
                 f"{MAX_BYTES // 2**30} GiB."
             )
             raise SourceError(said, where=rows.root.name, fix="Set a smaller length, or decimate.")
-        inputs = np.zeros((len(rows.files), self.length, 1), dtype=np.float32)
-        rate = 0
-        for at, file in enumerate(rows.files):
-            found = sound(read_file(rows, file), rows.name(file))
-            rate = rate or found.rate
-            if found.rate != rate:
-                said = f"it has {found.rate:,} samples a second, the files before it {rate:,}."
-                raise SourceError(said, where=rows.name(file), fix="Bring recordings of one rate.")
-            inputs[at, :, 0] = fitted(thinned(found.samples, self.decimate), self.length)
+        inputs = self._read(
+            ((rows.name(file), read_file(rows, file)) for file in rows.files), len(rows.files)
+        )
         schema = Schema(
             "series", (self.length, 1), rows.classes, (Feature("amplitude", low=-1.0, high=1.0),)
         )
@@ -76,3 +74,23 @@ class WavFolder(Source):
         )
         require_classes(dataset, where=rows.root.name)
         return dataset
+
+    def rows(self, path: Path, schema: Schema) -> Rows:
+        if path.suffix == ".npz":
+            return read_rows(path, schema)
+        files = asked_files(path)
+        inputs = torch.from_numpy(self._read(files, len(files)))
+        return Rows(inputs, names=tuple(name for name, _ in files))
+
+    def _read(self, files: Iterable[tuple[str, bytes]], count: int) -> NDArray[np.float32]:
+        """Return [N, T, 1] of recordings of one rate."""
+        inputs = np.zeros((count, self.length, 1), dtype=np.float32)
+        rate = 0
+        for at, (name, data) in enumerate(files):
+            found = sound(data, name)
+            rate = rate or found.rate
+            if found.rate != rate:
+                said = f"it has {found.rate:,} samples a second, the files before it {rate:,}."
+                raise SourceError(said, where=name, fix="Bring recordings of one rate.")
+            inputs[at, :, 0] = fitted(thinned(found.samples, self.decimate), self.length)
+        return inputs
