@@ -146,7 +146,7 @@ def test_a_missing_file_and_a_cell_that_is_no_number_are_named(
     with pytest.raises(SourceError, match=r"no file 'none\.npz'"):
         answers(lesson(), "none.npz")
     (tmp_path / "p.csv").write_text("rows,0,1\n0,0.5,0.5\n1,half,0.5\n")
-    with pytest.raises(SourceError, match="line 3, column '0': 'half' is no probability"):
+    with pytest.raises(SourceError, match="line 3, column '0': 'half' is no number"):
         answers(lesson(), "p.csv")
     (tmp_path / "p.csv").write_text("rows,0,1\n-3,0.5,0.5\n")
     with pytest.raises(SourceError, match="'-3' is no row's number"):

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.classes import require_count
 from stillhouse.teachers.teacher import Oracle
@@ -30,7 +31,7 @@ def ask(oracle: Oracle, dataset: Dataset, *, where: str = "teacher", batch: int 
     for start in range(0, len(dataset), batch):
         part = slice(start, start + batch)
         found = oracle.logits(dataset.inputs[part], dataset.rows[part]).detach().float().cpu()
-        _require(found, dataset.rows[part], dataset.schema.outputs, where)
+        _require(found, dataset.rows[part], dataset.schema, where)
         parts.append(found)
     return torch.cat(parts) if parts else torch.empty(0, len(dataset.schema.outputs))
 
@@ -50,14 +51,14 @@ def require_answers(oracle: Oracle, dataset: Dataset, *, where: str) -> None:
         )
 
 
-def _require(found: Tensor, rows: Tensor, classes: tuple[str, ...], where: str) -> None:
+def _require(found: Tensor, rows: Tensor, schema: Schema, where: str) -> None:
     if found.ndim != 2 or len(found) != len(rows):
         raise SourceError(
             f"the teacher answers {list(found.shape)} to {len(rows)} rows, not one row each.",
             where=where,
-            fix="Bring a classifier.",
+            fix="A row of numbers each, [N, C], is wanted.",
         )
-    require_count(found.shape[1], classes, where=where)
+    require_count(found.shape[1], schema, where=where)
     bad = ~torch.isfinite(found).all(dim=1)
     if bad.any():
         raise SourceError(

@@ -64,7 +64,7 @@ class Checkpoint(Teacher):
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         path, schema = config.file_of(self.path, lesson.root), lesson.train.schema
         found = load_tensors(path)
-        columns = order(self.classes, schema.classes, where="teacher.classes")
+        columns = order(self.classes, schema, where="teacher.classes")
         whole = any(name.startswith(NORMALIZE) for name in found)
         weights = found if whole else {f"{NET}{name}": tensor for name, tensor in found.items()}
         if whole and self.mean:

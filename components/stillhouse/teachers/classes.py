@@ -1,51 +1,63 @@
 """A teacher that was made elsewhere may know the classes in another order: they are matched by
-name.
+name. What a quantity is told by (its mean, or its quantiles) is matched likewise.
 """
 
+from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError, nearest
 
 
-def order(names: tuple[str, ...], wanted: tuple[str, ...], *, where: str) -> list[int]:
-    """Return for each class of the data the column of the teacher's answers that means it.
+def order(names: tuple[str, ...], schema: Schema, *, where: str) -> list[int]:
+    """Return for each output of the data (a class, or what is told of a quantity) the column of the
+    teacher's answers that means it.
 
     Args:
-        names: The teacher's classes, by column; empty if nobody named them: then the order is the
-            data's.
-        wanted: The data's classes, by code.
+        names: The teacher's, by column; empty if nobody named them: then the order is the data's.
+        schema: The data's.
         where: The file or setting that holds the names, for messages.
 
     Raises:
         SourceError: The names are not exactly the data's.
 
     Example:
-        >>> order(("cat", "ant"), ("ant", "cat"), where="")
+        >>> order(("cat", "ant"), Schema("table", (1,), ("ant", "cat"), ()), where="")
         [1, 0]
     """
+    wanted = schema.outputs
     if not names:
         return list(range(len(wanted)))
-    require_count(len(names), wanted, where=where)
+    require_count(len(names), schema, where=where)
+    what = "class" if schema.quantity is None else "output"
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SourceError(
-            f"the class '{twice}' is named twice.", where=where, fix="Name each class once."
+            f"the {what} '{twice}' is named twice.", where=where, fix="Name each once."
         )
     for name in names:
         if name not in wanted:
             raise SourceError(
-                f"the data have no class '{name}'.", where=where, fix=nearest(name, list(wanted))
+                f"the data have no {what} '{name}'.", where=where, fix=nearest(name, list(wanted))
             )
     return [names.index(name) for name in wanted]
 
 
-def require_count(found: int, wanted: tuple[str, ...], *, where: str) -> None:
-    """Refuse a teacher of another number of classes.
+def require_count(found: int, schema: Schema, *, where: str) -> None:
+    """Refuse a teacher of another number of classes, or of other numbers a row.
 
     Raises:
         SourceError: It is not the data's; the message has both.
     """
-    if found != len(wanted):
+    wanted = schema.outputs
+    if found == len(wanted):
+        return
+    if schema.quantity is not None:
+        told = f"'{schema.quantity.name}' is told by {len(wanted)} ({', '.join(wanted)})"
         raise SourceError(
-            f"the teacher knows {found} classes, the data have {len(wanted)}.",
+            f"the teacher answers {found} numbers a row, {told}.",
             where=where,
-            fix="Bring a teacher of these classes.",
+            fix="Bring a teacher of this quantity; prepare.quantiles says what is told of it.",
         )
+    raise SourceError(
+        f"the teacher knows {found} classes, the data have {len(wanted)}.",
+        where=where,
+        fix="Bring a teacher of these classes.",
+    )

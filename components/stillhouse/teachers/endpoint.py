@@ -96,7 +96,7 @@ class Endpoint(Teacher):
         self.allow = networks(allow, "teacher.allow")
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
-        order(self.classes, lesson.train.classes, where="teacher.classes")
+        order(self.classes, lesson.train.schema, where="teacher.classes")
         return {FORM: dump_json({"url": self.url, "version": self.version})}
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> "Asked":

@@ -1,4 +1,4 @@
-"""Several teachers that answer as one: the average of their probabilities."""
+"""Several teachers that answer as one: the average of their probabilities, or of their values."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class Ensemble(Teacher):
             different ones.
         weights: `equal`; `accuracy`: each member weighs as its accuracy on val; or `row`: in each
             row by the chance, beyond guessing, that it is right there, which its confidence tells,
-            as learned on val.
+            as learned on val. Of a quantity: equal.
     """
 
     def __init__(
@@ -52,6 +52,13 @@ class Ensemble(Teacher):
         self.names, self.weights = [str(spec["name"]) for spec in members], weights
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
+        quantity = lesson.train.schema.quantity
+        if quantity is not None and self.weights != "equal":
+            raise SettingsError(
+                f"'{quantity.name}' is a quantity, of which no member is right or wrong.",
+                where="teacher.weights",
+                fix="Write equal.",
+            )
         files: dict[str, bytes] = {}
         weights, trusts = [], []
         for at, (name, member) in enumerate(zip(self.names, self.members, strict=True)):
@@ -91,19 +98,23 @@ class Ensemble(Teacher):
         return Average(
             [member.recall(made, schema) for member, made in zip(self.members, held, strict=True)],
             weights,
+            values=schema.quantity is not None,
         )
 
 
 class Average(Oracle):
-    """The weighted mean of several teachers' probabilities.
+    """The weighted mean of several teachers' probabilities, or of their values of a quantity.
 
     Args:
         oracles: The members.
         weights: One each, of sum 1; or how far each is to be trusted in a row.
+        values: Whether they tell a quantity.
     """
 
-    def __init__(self, oracles: list[Oracle], weights: Sequence[float | Trust]) -> None:
-        self._oracles, self._weights = oracles, weights
+    def __init__(
+        self, oracles: list[Oracle], weights: Sequence[float | Trust], *, values: bool = False
+    ) -> None:
+        self._oracles, self._weights, self._values = oracles, weights, values
         counts = [oracle.parameters for oracle in oracles]
         self.parameters = sum(counts) if all(counts) else 0
         self.by_row = any(oracle.by_row for oracle in oracles)
@@ -112,10 +123,13 @@ class Average(Oracle):
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
         answers = [oracle.logits(inputs, rows) for oracle in self._oracles]
         parts = [
-            self._weight(weight, answer) * answer.double().softmax(dim=1)
+            self._weight(weight, answer)
+            * (answer.double() if self._values else answer.double().softmax(dim=1))
             for weight, answer in zip(self._weights, answers, strict=True)
         ]
         total = torch.stack(parts).sum(dim=0)
+        if self._values:
+            return total.float()
         if isinstance(self._weights[0], Trust):
             total = total / total.sum(dim=1, keepdim=True)
         return log_probabilities(total)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from stillhouse.errors import SourceError
 from stillhouse.teachers import pt2
 from stillhouse.teachers.classes import order, require_count
 from stillhouse.teachers.graph import Program
-from stillhouse.teachers.probabilities import are_probabilities, log_probabilities
+from stillhouse.teachers.probabilities import Asked, form_of, outputs_of
 from stillhouse.teachers.scaling import by_feature, scaled
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_json
@@ -24,7 +24,8 @@ TRIED = 64  # val rows that tell probabilities from logits
 
 
 class Exported(Teacher):
-    """Reads a program that `torch.export.save` wrote: rows in, logits or probabilities [N, C] out.
+    """Reads a program that `torch.export.save` wrote: rows in, logits or
+    probabilities [N, C] out; of a quantity its values.
 
     The file is not loaded as torch loads it, which would unpickle: its graph is run operator by
     operator, known ones only.
@@ -42,7 +43,7 @@ class Exported(Teacher):
         self,
         *,
         path: InputFile,
-        output: Literal["logits", "probabilities", "auto"] = "auto",
+        output: Asked = "auto",
         classes: tuple[str, ...] = (),
         mean: tuple[float, ...] = (),
         std: tuple[Positive, ...] = (),
@@ -67,7 +68,7 @@ class Exported(Teacher):
         form: dict[str, Any] = {
             "mean": by_feature(self.mean, schema, "teacher.mean"),
             "std": by_feature(self.std, schema, "teacher.std"),
-            "columns": order(self.classes, schema.classes, where="teacher.classes"),
+            "columns": order(self.classes, schema, where="teacher.classes"),
         }
         program = Program(pt2.read(data, where), where)
         with torch.no_grad():
@@ -76,21 +77,20 @@ class Exported(Teacher):
             raise SourceError(
                 f"it answers {list(answers.shape)}, not [N, C].",
                 where=where,
-                fix="Export a classifier.",
+                fix="Export a net that answers a row of numbers each.",
             )
-        require_count(answers.shape[1], schema.classes, where=where)
-        kind = "probabilities" if are_probabilities(answers) else "logits"
-        form["output"] = kind if self.output == "auto" else self.output
+        require_count(answers.shape[1], schema, where=where)
+        form["output"] = form_of(self.output, answers, schema, where="teacher.output")
         return {MODEL: data, FORM: dump_json(form)}
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         form = json.loads(files[FORM])
-        require_count(len(form["columns"]), schema.classes, where=MODEL)
+        require_count(len(form["columns"]), schema, where=MODEL)
         return Running(Prepared(Program(pt2.read(files[MODEL], MODEL), MODEL), form, schema))
 
 
 class Prepared(nn.Module):
-    """A program behind its scaling, its classes in the data's order; logits out."""
+    """A program behind its scaling, its outputs in the data's order."""
 
     def __init__(self, program: Program, form: Mapping[str, Any], schema: Schema) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Prepared(nn.Module):
         """Return logits [B, C] of rows [B, *shape] in data space."""
         answers = self.program(scaled(inputs, self._form, self._schema))
         ordered: Tensor = answers.float()[:, self._form["columns"]]
-        return log_probabilities(ordered) if self._form["output"] == "probabilities" else ordered
+        return outputs_of(ordered, self._form["output"])
 
 
 class Running(Oracle):

@@ -69,7 +69,7 @@ class HuggingFace(Teacher):
         folder, schema = config.file_of(self.path, lesson.root), lesson.train.schema
         made = {name: _read(folder, name) for name in (CONFIG, PICTURES, WEIGHTS)}
         names = self.classes or _names(_json(made[CONFIG], CONFIG), schema)
-        columns = order(names, schema.classes, where=f"{folder.name}/{CONFIG}")
+        columns = order(names, schema, where=f"{folder.name}/{CONFIG}")
         made[FORM] = dump_json({"columns": columns})
         self.recall(made, schema)
         return made
@@ -82,7 +82,7 @@ class HuggingFace(Teacher):
         model = Classified(net, pictures, int(about.get("num_channels", 3)), columns)
         with torch.no_grad():
             found = model.answers(torch.zeros(1, *schema.shape))
-        require_count(found.shape[1], schema.classes, where=CONFIG)
+        require_count(found.shape[1], schema, where=CONFIG)
         return Seeing(model)
 
 

@@ -1,13 +1,13 @@
 """A teacher from MLflow's registry, by `models:/…`: its ONNX file."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from stillhouse import environment
 from stillhouse.config import Positive
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.onnx import Onnx
+from stillhouse.teachers.probabilities import Asked
 from stillhouse.teachers.registered import Name, Registered, flavors, inside
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_json
@@ -36,7 +36,7 @@ class Mlflow(Teacher):
         self,
         *,
         uri: str,
-        output: Literal["logits", "probabilities", "auto"] = "auto",
+        output: Asked = "auto",
         classes: tuple[str, ...] = (),
         mean: tuple[float, ...] = (),
         std: tuple[Positive, ...] = (),

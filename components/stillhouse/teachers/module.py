@@ -56,7 +56,7 @@ class Module(Teacher):
         form: dict[str, Any] = {
             "mean": by_feature(self.mean, schema, "teacher.mean"),
             "std": by_feature(self.std, schema, "teacher.std"),
-            "columns": order(self.classes, schema.classes, where="teacher.classes"),
+            "columns": order(self.classes, schema, where="teacher.classes"),
         }
         model = self._made(form, schema).eval()
         try:
@@ -74,7 +74,7 @@ class Module(Teacher):
             raise SourceError(
                 f"it answers {found}, not logits [N, C].", where=self.module, fix="Return logits."
             )
-        require_count(answers.shape[1], schema.classes, where=self.module)
+        require_count(answers.shape[1], schema, where=self.module)
         return {WEIGHTS: dump_tensors(model.net.state_dict()), FORM: dump_json(form)}
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
@@ -93,7 +93,7 @@ class Module(Teacher):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = own.make(
-                self.module, self.settings, schema.shape, len(schema.classes), where="teacher"
+                self.module, self.settings, schema.shape, len(schema.outputs), where="teacher"
             )
         return Scaled(net, form, schema)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.models import onnx_file
 from stillhouse.teachers.classes import order, require_count
-from stillhouse.teachers.probabilities import are_probabilities, log_probabilities
+from stillhouse.teachers.feeds import FLOATS, Feeds
+from stillhouse.teachers.probabilities import Asked, form_of, outputs_of
 from stillhouse.teachers.scaling import by_feature, scaled
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_json
@@ -29,18 +30,20 @@ WEIGHT_TYPES = (
     16,
 )  # float, uint8, int8, float16, double, bfloat16: the rest are shapes and indices
 TRIED = 64  # val rows that tell probabilities from logits
-DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
 
 
 class Onnx(Teacher):
-    """Reads a classifier with one input, rows in data space or shifted and scaled from it, and an
-    output [N, C].
+    """Reads a model with an output [N, C] of logits or probabilities, or of a quantity's values,
+    and one input, rows in data space or shifted and scaled from it. A table's model may take
+    columns by name instead, as this house's own students do: categories as texts, an empty one
+    where a cell is missing, and numbers.
 
     Args:
         path: The file; its weights are inside.
         output: Whether it answers logits or probabilities; `auto` looks at its answers to some val
             rows.
-        classes: Class names by column of its output; empty: the data's order.
+        classes: Class names by column of its output (of quantiles `q0.1` and so on); empty: the
+            data's order.
         mean: What it was trained to have subtracted from its rows: one number, or one a feature (an
             image's or a series' channel); empty: nothing.
         std: What it was trained to have its rows divided by then, likewise; `[0.003922]` (1/255)
@@ -51,7 +54,7 @@ class Onnx(Teacher):
         self,
         *,
         path: InputFile,
-        output: Literal["logits", "probabilities", "auto"] = "auto",
+        output: Asked = "auto",
         classes: tuple[str, ...] = (),
         mean: tuple[float, ...] = (),
         std: tuple[Positive, ...] = (),
@@ -72,19 +75,15 @@ class Onnx(Teacher):
         """Return the files that make this teacher, from the bytes of an ONNX file. Errors as
         `learn`.
         """
-        session = Session(data, lesson.val.schema.shape, where=where)
+        session = Session(data, lesson.val.schema, where=where)
         scale = {
             "mean": by_feature(self.mean, lesson.val.schema, "teacher.mean"),
             "std": by_feature(self.std, lesson.val.schema, "teacher.std"),
         }
         answers = session(scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
-        require_count(answers.shape[1], lesson.val.classes, where=where)
-        form = (
-            self.output
-            if self.output != "auto"
-            else ("probabilities" if are_probabilities(answers) else "logits")
-        )
-        columns = order(self.classes, lesson.val.classes, where="teacher.classes")
+        require_count(answers.shape[1], lesson.val.schema, where=where)
+        form = form_of(self.output, answers, lesson.val.schema, where="teacher.output")
+        columns = order(self.classes, lesson.val.schema, where="teacher.classes")
         return {
             MODEL: data,
             FORM: dump_json(
@@ -98,8 +97,8 @@ class Onnx(Teacher):
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         form = json.loads(files[FORM])
-        require_count(len(form["columns"]), schema.classes, where=MODEL)
-        return Exported(Session(files[MODEL], schema.shape, where=MODEL), form, schema)
+        require_count(len(form["columns"]), schema, where=MODEL)
+        return Exported(Session(files[MODEL], schema, where=MODEL), form, schema)
 
 
 class Exported(Oracle):
@@ -116,18 +115,19 @@ class Exported(Oracle):
             raise SourceError(
                 f"the teacher answers {list(answers.shape)}, not [N, {len(self._columns)}].",
                 where=MODEL,
-                fix="Bring a classifier.",
+                fix="Export it again, batch first.",
             )
         ordered = answers[:, self._columns]
-        return log_probabilities(ordered) if self._output == "probabilities" else ordered
+        return outputs_of(ordered, self._output)
 
 
 class Session:
-    """An ONNX model in ONNX Runtime: rows in, the first output [N, C] of floats out.
+    """An ONNX model in ONNX Runtime: rows in, the first output [N, C] of floats out, or [N] as
+    [N, 1] where it has no such.
 
     Args:
         data: The file's bytes.
-        shape: Of one row.
+        schema: What a row is.
         where: The file, for messages.
 
     Raises:
@@ -135,7 +135,7 @@ class Session:
             rows.
     """
 
-    def __init__(self, data: bytes, shape: tuple[int, ...], *, where: str) -> None:
+    def __init__(self, data: bytes, schema: Schema, *, where: str) -> None:
         self._where = where
         model = onnx_file.read(data, where)
         self.parameters = sum(
@@ -144,15 +144,10 @@ class Session:
             if tensor.data_type in WEIGHT_TYPES
         )
         self._session = _open(data, where)
-        self._input = _only_input(self._session, shape, where)
-        self._output = next(
-            (
-                o.name
-                for o in self._session.get_outputs()
-                if o.type in DTYPES and len(o.shape or ()) in (0, 2)
-            ),
-            "",
-        )
+        self._feeds = Feeds(self._session.get_inputs(), schema, where)
+        outputs = [o for o in self._session.get_outputs() if o.type in FLOATS]
+        ranked = sorted(outputs, key=lambda o: len(o.shape or ()) == 1)  # [N] if there is no [N, C]
+        self._output = next((o.name for o in ranked if len(o.shape or ()) in (0, 1, 2)), "")
         if not self._output:
             names = ", ".join(f"{o.name} {o.type} {o.shape}" for o in self._session.get_outputs())
             raise SourceError(
@@ -165,25 +160,25 @@ class Session:
         """Return answers [B, C] to rows [B, *shape]; a model of a fixed batch gets full ones, the
         last filled up with its last row.
         """
-        fixed = self._input.shape[0]
-        size = fixed if isinstance(fixed, int) and fixed > 0 else max(len(inputs), 1)
+        size = self._feeds.batch or max(len(inputs), 1)
         parts = [
             self._ask(inputs[start : start + size], size) for start in range(0, len(inputs), size)
         ]
         return torch.cat(parts) if parts else torch.empty(0, 0)
 
     def _ask(self, inputs: Tensor, size: int) -> Tensor:
-        rows = np.asarray(inputs, dtype=DTYPES[self._input.type])
+        rows = inputs.numpy()
         full = np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
         try:
-            [answers] = self._session.run([self._output], {self._input.name: full})
+            [answers] = self._session.run([self._output], self._feeds(full))
         except Exception as error:  # ONNX Runtime's errors share no base class
             raise SourceError(
                 f"the model cannot answer: {_short(error)}",
                 where=self._where,
                 fix="Export it for such rows, batch first.",
             ) from None
-        return torch.from_numpy(np.array(answers, dtype=np.float32))[: len(rows)]
+        found = torch.from_numpy(np.array(answers, dtype=np.float32))[: len(rows)]
+        return found.unsqueeze(1) if found.ndim == 1 else found
 
 
 def _open(data: bytes, where: str) -> Any:
@@ -200,28 +195,6 @@ def _open(data: bytes, where: str) -> Any:
             where=where,
             fix="Export it again.",
         ) from None
-
-
-def _only_input(session: Any, shape: tuple[int, ...], where: str) -> Any:
-    inputs = session.get_inputs()
-    if len(inputs) != 1 or inputs[0].type not in DTYPES:
-        names = ", ".join(f"{i.name} {i.type}" for i in inputs)
-        raise SourceError(
-            f"it takes {names}, not one tensor of floats.",
-            where=where,
-            fix="Export it with rows in data space as its only input.",
-        )
-    found = list(inputs[0].shape)
-    fits = len(found) == len(shape) + 1 and all(
-        not isinstance(f, int) or f == wanted for f, wanted in zip(found[1:], shape, strict=True)
-    )
-    if not fits:
-        raise SourceError(
-            f"it takes rows of the shape {found[1:]}, the data have {list(shape)}.",
-            where=where,
-            fix="Export it for such rows, batch first.",
-        )
-    return inputs[0]
 
 
 def _short(error: Exception) -> str:

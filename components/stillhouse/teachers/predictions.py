@@ -1,9 +1,9 @@
-"""A teacher that was asked elsewhere: its probabilities for every row, in a file."""
+"""A teacher that was asked elsewhere: its answers for every row, in a file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.classes import order, require_count
-from stillhouse.teachers.probabilities import ROUNDING, SUM_TOLERANCE, log_probabilities
+from stillhouse.teachers.probabilities import ROUNDING, SUM_TOLERANCE, outputs_of
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_tensors, load_tensors, parse_tensors
 
 ANSWERS = "predictions.safetensors"
 Numbers = NDArray[np.float64]
+Key = Literal["probabilities", "values"]
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,23 @@ class Answers:
 
     Attributes:
         rows: [N], the rows' numbers in their source.
-        probabilities: [N, C].
+        values: [N, C]: probabilities, or a quantity's values.
         classes: Names by column; empty where the file has none.
     """
 
     rows: NDArray[np.int64]
-    probabilities: Numbers
+    values: Numbers
     classes: tuple[str, ...]
 
 
 class Predictions(Teacher):
-    """Reads probabilities by row.
+    """Reads probabilities, or a quantity's values, by row.
 
     Args:
         path: `.npz` with `rows` [N], `probabilities` [N, C] and, optionally, `classes` [C];
             `.safetensors` with the first two; or a CSV with a column `rows` and one a class, named
-            as the class. Rows are numbered from 0 in the data's source.
+            as the class. Of a quantity `values` [N] or [N, C], or a column `mean` (of quantiles
+            `q0.1` and so on). Rows are numbered from 0 in the data's source.
         classes: Class names by column, for a file without them; empty: the data's order.
     """
 
@@ -55,28 +57,29 @@ class Predictions(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         path = config.file_of(self.path, lesson.root)
-        found = read(path)
+        found = read(path, key_of(lesson.train.schema))
         if found.classes and self.classes and found.classes != self.classes:
             raise SourceError(
                 "the file names its classes otherwise than the setting `classes` does.",
                 where=path.name,
                 fix="Leave the setting out.",
             )
-        check(found, where=path.name)
-        names = found.classes or self.classes
-        require_count(found.probabilities.shape[1], lesson.train.classes, where=path.name)
-        columns = order(names, lesson.train.classes, where=path.name)
-        ordered = torch.from_numpy(found.probabilities[:, columns])
+        schema = lesson.train.schema
+        require_count(found.values.shape[1], schema, where=path.name)
+        check(found, schema, where=path.name)
+        columns = order(found.classes or self.classes, schema, where=path.name)
+        ordered = torch.from_numpy(found.values[:, columns])
         return {
             ANSWERS: dump_tensors(
-                {"rows": torch.from_numpy(found.rows), "probabilities": ordered.float()}
+                {"rows": torch.from_numpy(found.rows), key_of(schema): ordered.float()}
             )
         }
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         held = parse_tensors(files[ANSWERS], where=ANSWERS)
-        require_count(held["probabilities"].shape[1], schema.classes, where=ANSWERS)
-        return Listed(held["rows"], held["probabilities"])
+        values = held[key_of(schema)]
+        require_count(values.shape[1], schema, where=ANSWERS)
+        return Listed(held["rows"], values, key_of(schema))
 
 
 class Listed(Oracle):
@@ -86,9 +89,9 @@ class Listed(Oracle):
 
     by_row = True
 
-    def __init__(self, rows: Tensor, probabilities: Tensor) -> None:
+    def __init__(self, rows: Tensor, values: Tensor, form: Key) -> None:
         self._rows, at = rows.sort()
-        self._logits = log_probabilities(probabilities[at])
+        self._logits = outputs_of(values[at], form)
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         return self._logits[self._place(rows)]
@@ -103,11 +106,20 @@ class Listed(Oracle):
 # --- the three forms; told by their bytes, never by their names ---------------------------------
 
 
-def read(path: Path) -> Answers:
+def key_of(schema: Schema) -> Key:
+    """Return what an array of answers is called: `probabilities`, or `values` of a quantity."""
+    return "probabilities" if schema.quantity is None else "values"
+
+
+def read(path: Path, key: str) -> Answers:
     """Return what a file of predictions holds.
 
+    Args:
+        path: The file.
+        key: See `key_of`.
+
     Raises:
-        SourceError: It is missing, broken, a pickle, or lacks rows or probabilities.
+        SourceError: It is missing, broken, a pickle, or lacks rows or answers.
     """
     if not path.is_file():
         raise SourceError(
@@ -118,49 +130,46 @@ def read(path: Path) -> Answers:
     with path.open("rb") as file:
         magic = file.read(9)
     if magic[:2] == b"PK":
-        return _of_arrays(dict(read_arrays(path, ("rows", "probabilities", "classes"))), path.name)
+        return _of_arrays(dict(read_arrays(path, ("rows", key, "classes"))), key, path.name)
     if magic[8:9] == b"{":
-        return _of_arrays(
-            {name: tensor.numpy() for name, tensor in load_tensors(path).items()}, path.name
-        )
+        arrays = {name: tensor.numpy() for name, tensor in load_tensors(path).items()}
+        return _of_arrays(arrays, key, path.name)
     if magic[:1] in (b"\x80", b"\x93"):
         raise SourceError(
             "the file is a pickle or a bare array.",
             where=path.name,
-            fix="Save it with np.savez(file, rows=…, probabilities=…).",
+            fix=f"Save it with np.savez(file, rows=…, {key}=…).",
         )
     return _of_cells(read_cells(path, target="rows"))
 
 
-def _of_arrays(held: dict[str, NDArray[Any]], where: str) -> Answers:
-    for name in ("rows", "probabilities"):
+def _of_arrays(held: dict[str, NDArray[Any]], key: str, where: str) -> Answers:
+    for name in ("rows", key):
         if name not in held:
             raise SourceError(
                 f"there is no array '{name}'.",
                 where=where,
-                fix="Save it with np.savez(file, rows=…, probabilities=…).",
+                fix=f"Save it with np.savez(file, rows=…, {key}=…).",
             )
-    rows, probabilities = held["rows"], held["probabilities"]
+    rows, values = held["rows"], held[key]
     if rows.ndim != 1 or rows.dtype.kind not in "iu":
         raise SourceError(
             f"'rows' must be whole numbers [N], not {rows.dtype} {list(rows.shape)}.",
             where=where,
             fix="Save the rows' numbers.",
         )
-    if (
-        probabilities.ndim != 2
-        or probabilities.dtype.kind != "f"
-        or len(probabilities) != len(rows)
-    ):
-        found = f"{probabilities.dtype} {list(probabilities.shape)}"
+    if key == "values" and values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.dtype.kind != "f" or len(values) != len(rows):
+        found = f"{values.dtype} {list(values.shape)}"
         raise SourceError(
-            f"'probabilities' must be floats [{len(rows)}, C], one row each, not {found}.",
+            f"'{key}' must be floats [{len(rows)}, C], one row each, not {found}.",
             where=where,
-            fix="Save softmax outputs.",
+            fix="Save softmax outputs." if key == "probabilities" else "Save the model's answers.",
         )
     names = held.get("classes", np.empty(0, dtype=str)).ravel().tolist()
     return Answers(
-        rows.astype(np.int64), probabilities.astype(np.float64), tuple(str(name) for name in names)
+        rows.astype(np.int64), values.astype(np.float64), tuple(str(name) for name in names)
     )
 
 
@@ -181,9 +190,7 @@ def _number(cells: Cells, name: str, at: int) -> float:
         return float(text)
     except ValueError:
         place = f"{cells.file}, line {cells.lines[at]}, column '{name}'"
-        raise SourceError(
-            f"'{text}' is no probability.", where=place, fix="Write a number."
-        ) from None
+        raise SourceError(f"'{text}' is no number.", where=place, fix="Write a number.") from None
 
 
 def _whole(cells: Cells, at: int) -> int:
@@ -197,12 +204,12 @@ def _whole(cells: Cells, at: int) -> int:
     return int(text)
 
 
-def check(found: Answers, *, where: str) -> None:
-    """Refuse what is no list of probabilities.
+def check(found: Answers, schema: Schema, *, where: str) -> None:
+    """Refuse what is no list of answers.
 
     Raises:
-        SourceError: A row is there twice, or its values are not finite, not in [0, 1], or do not
-            sum to 1; the row is named.
+        SourceError: A row is there twice, or its values are not finite or, of classes, not in
+            [0, 1] or do not sum to 1; the row is named.
     """
     if not len(found.rows):
         raise SourceError(
@@ -215,24 +222,25 @@ def check(found: Answers, *, where: str) -> None:
             where=where,
             fix="Leave one answer a row.",
         )
-    values = found.probabilities
-    faults = (
+    of_classes = schema.quantity is None
+    faults = _faults(found.values) if of_classes else _faults(found.values)[:1]
+    for bad, why in faults:
+        if bad.any():
+            shown = ", ".join(f"{value:.4g}" for value in found.values[bad][0][:5])
+            said = (
+                f"the answer to row {found.rows[bad][0]} {why}: {shown} … ({int(bad.sum())} such "
+                "rows)."
+            )
+            fix = "Save probabilities (softmax), not logits." if of_classes else "Mend the file."
+            raise SourceError(said, where=where, fix=fix)
+
+
+def _faults(values: Numbers) -> list[tuple[Any, str]]:
+    return [
         (~np.isfinite(values).all(axis=1), "is not a finite number"),
         (((values < 0) | (values > 1 + ROUNDING)).any(axis=1), "is not in [0, 1]"),
         (
             np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE,
             f"does not sum to 1 within {SUM_TOLERANCE}",
         ),
-    )
-    for bad, why in faults:
-        if bad.any():
-            shown = ", ".join(f"{value:.4g}" for value in values[bad][0][:5])
-            said = (
-                f"the answer to row {found.rows[bad][0]} {why}: {shown} … ({int(bad.sum())} such "
-                "rows)."
-            )
-            raise SourceError(
-                said,
-                where=where,
-                fix="Save probabilities (softmax), not logits.",
-            )
+    ]

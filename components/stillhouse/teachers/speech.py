@@ -74,7 +74,7 @@ def probabilities(
             where=where,
             fix="Bring a teacher of these classes.",
         )
-    columns = order(names, schema.classes, where=where)
+    columns = order(names, schema, where=where)
     ordered = found[places][:, columns]
     _require_probabilities(ordered, rows, where)
     return ordered
