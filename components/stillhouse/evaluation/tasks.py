@@ -325,6 +325,13 @@ TASKS: Mapping[str, Task] = {task.name: task for task in (CLASSIFICATION, Regres
 """By name; of what a schema adds (quantiles, unit) these know nothing."""
 
 
+def variants(name: str) -> tuple[Task, ...]:
+    """Return the forms of a task that rows may turn out to have, for whoever knows no row yet."""
+    if name == "regression":
+        return Regression(), Regression((0.5,))
+    return CLASSIFICATION, _CLASSES[1]
+
+
 def task_of(schema: Schema) -> Task:
     """Return what rows of a schema are predicted for."""
     if schema.quantity is None:

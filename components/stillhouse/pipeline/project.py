@@ -260,6 +260,8 @@ class Project:
                 self.purse.paid(clock.seconds() - ran)
             self.stages.record(name)
             state = "ran"
+        if name == "prepare":
+            settings.fit(self.params, self.steps, self.artifact("prepare/schema.json"))
         if self._tracker is not None:
             telling.tell(self, self._tracker, name, ran=state == "ran")
         return Result(name, state, round(clock.seconds() - began, 3))

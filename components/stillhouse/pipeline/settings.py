@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from stillhouse import config, plugins
-from stillhouse.errors import SettingsError, nearest
+from stillhouse.errors import SettingsError, UsageError, nearest
 from stillhouse.params import overlay, parse
 from stillhouse.pipeline import budget
 from stillhouse.steps.step import Step
@@ -95,7 +95,45 @@ def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> d
     budget.seconds(params)
     for step in steps.values():
         step.check(resolved)
+    _fit_declared(resolved, steps)
     return resolved
+
+
+def _fit_declared(params: Mapping[str, Any], steps: Mapping[str, Step]) -> None:
+    """Refuse settings that no form of the task that the source declares has."""
+    from stillhouse.evaluation.tasks import variants
+    from stillhouse.steps.prepare import declared
+
+    name = declared(params)
+    for step in steps.values() if name else ():
+        refusals = []
+        for task in variants(str(name)):
+            try:
+                step.fits(params, task)
+            except (SettingsError, UsageError) as error:
+                refusals.append(error)
+        if len(refusals) == len(variants(str(name))):
+            raise refusals[-1]
+
+
+def fit(params: Mapping[str, Any], steps: Mapping[str, Step], schema: Mapping[str, Any]) -> None:
+    """Refuse settings that mean nothing for rows of a schema, before a teacher is trained.
+
+    Args:
+        params: Resolved settings.
+        steps: By name.
+        schema: As the step `prepare` left it.
+
+    Raises:
+        SettingsError: A rule, an objective or a gate asks for what is not measured here.
+        UsageError: The method or the selector is for another task.
+    """
+    from stillhouse.data.schema import Schema
+    from stillhouse.evaluation.tasks import task_of
+
+    task = task_of(Schema.from_dict(dict(schema)))
+    for step in steps.values():
+        step.fits(params, task)
 
 
 def dump(params: Mapping[str, Any]) -> str:

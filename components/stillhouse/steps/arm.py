@@ -25,7 +25,7 @@ from stillhouse.distillation.selector import Selector
 from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import DataError, SettingsError, UsageError
 from stillhouse.evaluation.evaluate import logits_of
-from stillhouse.evaluation.tasks import task_of
+from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.evaluation.weights import class_weights
 from stillhouse.knowledge.store import reopen
 from stillhouse.models.access import accept, require
@@ -210,6 +210,20 @@ def measure(model: nn.Module, material: Material) -> dict[str, float]:
     }
 
 
+def require_task(section: Mapping[str, Any], task: Task) -> None:
+    """Refuse a method or a selector, in whatever corner of the search space, that means nothing
+    where this is predicted.
+
+    Raises:
+        UsageError: It does not.
+    """
+    for corner in corners(section, "distill"):
+        settings = read(corner)
+        method: Method = config.plugin("methods", settings.method, where="distill.method")
+        chosen: Selector = config.plugin("selectors", settings.selector, where="distill.selector")
+        refuse_task(method, chosen, task)
+
+
 def require_access(section: Mapping[str, Any], material: Material) -> None:
     """Refuse a method, in whatever corner of the search space, that the data or the teacher cannot
     serve.
@@ -218,13 +232,10 @@ def require_access(section: Mapping[str, Any], material: Material) -> None:
         UsageError: It needs features of a teacher that is no torch model, or gradients, or takes
             other rows.
     """
+    require_task(section, task_of(material.picked.schema))
     for corner in corners(section, "distill"):
         spec = read(corner).method
         method: Method = config.plugin("methods", spec, where="distill.method")
-        chosen: Selector = config.plugin(
-            "selectors", read(corner).selector, where="distill.selector"
-        )
-        refuse_task(method, chosen, task_of(material.picked.schema))
         accept(spec["name"], method.accepts, material.picked.schema.kind)
         require(spec["name"], method.needs, "the teacher's stored answers", material.gives)
         _require_softened(method, spec["name"], material.softened)

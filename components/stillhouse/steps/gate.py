@@ -167,12 +167,12 @@ def for_task(rules: Sequence[Rule], task: Task) -> None:
         SettingsError: There is one.
     """
     own = [name for name, metric in CATALOGUE.items() if task.name in metric.tasks]
-    for rule in rules:
+    for at, rule in enumerate(rules):
         metric = find(rule.metric)
         if metric is not None and task.name not in metric.tasks:
             raise SettingsError(
                 f"this is a {task.name}, which has no '{rule.metric}'.",
-                where="gate.rules",
+                where=f"gate.rules.{at}.metric",
                 fix=nearest(rule.metric, own),
             )
 
@@ -248,6 +248,18 @@ def check(params: Mapping[str, Any]) -> None:
     parse(config.build(Settings, params.get("gate"), where="gate").rules, known(params))
 
 
+def fits(params: Mapping[str, Any], task: Task) -> None:
+    """Refuse rules about what is not measured where this is predicted. Errors as `for_task`."""
+    settings = config.build(Settings, params.get("gate"), where="gate")
+    for_task(parse(watched(settings.rules), known(params)), task)
+
+
 step = Step(
-    name="gate", run=run, reads=READS, writes=WRITES, sections=("gate", "robustness"), check=check
+    name="gate",
+    run=run,
+    reads=READS,
+    writes=WRITES,
+    sections=("gate", "robustness"),
+    check=check,
+    fits=fits,
 )

@@ -18,6 +18,7 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.data.notices import ClassAbsent, DataNotice, RowsSetAside, SplitUneven
 from stillhouse.data.pick import Pick, pick
 from stillhouse.data.schema import Schema
+from stillhouse.data.source import Source
 from stillhouse.data.splits import ASIDE, NAMES, Split, assign, require_splits, uneven
 from stillhouse.data.statistics import statistics
 from stillhouse.data.targets import targets_of
@@ -327,6 +328,13 @@ def check(params: Mapping[str, Any]) -> None:
     config.refuse_spaces(params.get("prepare"), "prepare")
     settings, _ = _settings(params)
     config.check_spec("sources", settings.source, where="prepare.source")
+
+
+def declared(params: Mapping[str, Any]) -> str | None:
+    """Return the task that the source's settings say, or None where only its rows tell."""
+    settings, _ = _settings(params)
+    source: Source = config.plugin("sources", settings.source, where="prepare.source")
+    return source.task
 
 
 def sources(params: Mapping[str, Any]) -> dict[str, str]:

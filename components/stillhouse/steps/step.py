@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stillhouse import config
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.environment import Place
 from stillhouse.workspace import StepFiles
+
+if TYPE_CHECKING:
+    from stillhouse.evaluation.tasks import Task
 
 T = TypeVar("T")
 Metrics = dict[str, float]
@@ -74,6 +77,8 @@ class Step:
             SettingsError.
         sources: Returns the files that its section names, by setting, as written there.
         watermarks: Returns what stands for data that are no files, by setting: a database's.
+        fits: Refuses settings that mean nothing where such a task is given: at load, as far as the
+            source says what is predicted, and exactly once its rows are read.
     """
 
     name: str
@@ -84,3 +89,4 @@ class Step:
     check: Callable[[Mapping[str, Any]], None]
     sources: Callable[[Mapping[str, Any]], dict[str, str]] = lambda params: {}
     watermarks: Callable[[Mapping[str, Any], Path], dict[str, str]] = lambda params, root: {}
+    fits: "Callable[[Mapping[str, Any], Task], None]" = lambda params, task: None

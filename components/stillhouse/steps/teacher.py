@@ -12,7 +12,7 @@ from stillhouse import config, plugins
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SettingsError, TeacherBelowGate, nearest
-from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, task_of
+from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, Task, task_of
 from stillhouse.models.access import accept
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers import recall
@@ -248,6 +248,22 @@ def _judge(gate: Gate | None, metrics: Metrics) -> dict[str, Any] | None:
     return {**asked, "observed": observed, "passed": True}
 
 
+def fits(params: Mapping[str, Any], task: Task) -> None:
+    """Refuse a gate on a metric that this task has not.
+
+    Raises:
+        SettingsError: It is one.
+    """
+    gate = settings(params).gate
+    own = [f"{split}/{name}" for split in ("val", "test") for name in task.scalars]
+    if gate is not None and gate.metric not in own:
+        raise SettingsError(
+            f"this is a {task.name}, whose teacher has no '{gate.metric}'.",
+            where="teacher.gate.metric",
+            fix=nearest(gate.metric, own),
+        )
+
+
 step = Step(
     name="teacher",
     run=run,
@@ -256,4 +272,5 @@ step = Step(
     sections=("teacher",),
     check=check,
     sources=sources,
+    fits=fits,
 )

@@ -257,6 +257,17 @@ def check(params: Mapping[str, Any]) -> None:
     distributions(params.get("distill") or {})
 
 
+def fits(params: Mapping[str, Any], task: Task) -> None:
+    """Refuse objectives, a method or a selector that mean nothing where this is predicted.
+
+    Raises:
+        SettingsError: An objective is none of this task's.
+        UsageError: The method or the selector is for another task.
+    """
+    aimed(config.build(Settings, params.get("tune"), where="tune"), task)
+    arms.require_task(params.get("distill") or {}, task)
+
+
 step = Step(
     name="tune",
     run=run,
@@ -264,4 +275,5 @@ step = Step(
     writes=("trials.json",),
     sections=("tune", "distill"),
     check=check,
+    fits=fits,
 )
