@@ -18,6 +18,7 @@ STEADY = 1e-3  # of a probability: other company in a batch moves a row's answer
 # Another order of the classes is told only where it would be right in most rows, and where there
 # are rows enough that no order of C classes fits by luck.
 RIGHT, ROWS_A_CLASS = 0.5, 5
+UNEVEN = 0.8  # share of one class beyond which accuracy praises whoever says nothing else
 LONG = 60.0  # seconds of a job that are worth a word before it begins
 
 
@@ -58,8 +59,10 @@ class Probe:
 
     @property
     def doubtful(self) -> bool:
-        """Whether a constant answer would be right as often."""
-        return self.accuracy is not None and self.accuracy <= self.commonest
+        """Whether a constant answer would be right as often, where that says something: of rare
+        events the best of models is right no more often.
+        """
+        return self.accuracy is not None and self.accuracy <= self.commonest < UNEVEN
 
     @property
     def notable(self) -> bool:

@@ -1,7 +1,9 @@
 """What a quick model reaches on held-out rows: the ground on which bounds are chosen."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +20,10 @@ ROWS = 4000  # that it learns from, and that it is asked about
 # this part of an equal share.
 MAIN, RARE, MANY = 0.8, 0.35, 10
 SIGNAL = 0.03  # above guessing, below which a quick model found next to nothing
+BOOSTING, LINE = "gradient boosting", "a straight line"
+BOOSTED: Mapping[str, Any] = {"estimator": "gradient_boosting", "trees": 40, "depth": 4}
+STRAIGHT: Mapping[str, Any] = {"estimator": "logistic_regression"}
+FOREST: Mapping[str, Any] = {"estimator": "random_forest", "trees": 40, "depth": 12}
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,8 @@ class Baseline:
 
 
 def measure(train: Dataset, val: Dataset, root: Path) -> Baseline:
-    """Return what a small forest reaches, for tables gradient boosting, for quantities a line.
+    """Return what the better of a few quick models reaches: of tables gradient boosting or a
+    straight line, of others a small forest.
 
     Args:
         train: With all targets; of many rows, some are drawn.
@@ -64,23 +71,35 @@ def measure(train: Dataset, val: Dataset, root: Path) -> Baseline:
     """
     rows, asked = _some(train.labelled), _some(val.labelled)
     if train.schema.task == "regression":
-        return Baseline("a straight line", "r2", _line(rows, asked), 0.0, False, 1.0, 1)
+        line, trees = _line(rows, asked), _r2(_asked(rows, asked, root, BOOSTED), asked)
+        found = Baseline(LINE, "r2", line, 0.0, False, 1.0, 1)
+        return found if line >= trees else replace(found, name=BOOSTING, reached=trees)
     shares = torch.bincount(train.labelled.targets, minlength=len(train.classes)).double()
     shares /= shares.sum()
     few = len(shares) < MANY and float(shares.min()) * len(shares) < RARE
     rare = few or float(shares.max()) > MAIN
     table = train.schema.kind == "table"
-    teacher = Sklearn(
-        estimator="gradient_boosting" if table else "random_forest",
-        trees=40,
-        depth=4 if table else 12,
-        balanced=rare,
-    )
+    tried = {BOOSTING: BOOSTED, LINE: STRAIGHT} if table else {"a small forest": FOREST}
+    made = [
+        Baseline(name, *_marks(logits, asked, shares, rare), rare, float(shares.min()), len(shares))
+        for name, settings in tried.items()
+        for logits in [_asked(rows, asked, root, {**settings, "balanced": rare})]
+    ]
+    return max(made, key=lambda each: each.reached)
+
+
+def _asked(rows: Dataset, asked: Dataset, root: Path, settings: Mapping[str, Any]) -> Tensor:
+    """Return the answers of a quick model that learned from rows."""
+    teacher = Sklearn(**settings)
     lesson = Lesson(rows, asked, root, root, 0, lambda done, total, note: None)
-    oracle = teacher.recall(teacher.learn(lesson), train.schema)
-    metric, reached, chance = _marks(oracle.logits(asked.inputs, asked.rows), asked, shares, rare)
-    name = "gradient boosting" if table else "a small forest"
-    return Baseline(name, metric, reached, chance, rare, float(shares.min()), len(shares))
+    oracle = teacher.recall(teacher.learn(lesson), rows.schema)
+    return oracle.logits(asked.inputs, asked.rows)
+
+
+def _r2(told: Tensor, asked: Dataset) -> float:
+    targets = asked.targets.double()
+    missed = (told[:, 0].double() - targets).square().sum()
+    return float(1 - missed / (targets - targets.mean()).square().sum())
 
 
 def _marks(logits: Tensor, asked: Dataset, shares: Tensor, rare: bool) -> tuple[str, float, float]:

@@ -17,7 +17,7 @@ from stillhouse.errors import DataError
 from stillhouse.models.macs import macs
 from stillhouse.models.normalize import Normalize
 from stillhouse.steps.prepare import Prepared, divide
-from stillhouse_flows.intake.baseline import SIGNAL, Baseline, measure
+from stillhouse_flows.intake.baseline import LINE, SIGNAL, Baseline, measure
 from stillhouse_flows.intake.hints import By, Guess
 
 # What one thread of a laptop does in small nets, narrow and wider; it only decides how many epochs
@@ -26,6 +26,7 @@ NARROW, WIDE, WIDE_MACS = 6e9, 15e9, 1_000_000
 STEP_SECONDS = 1.2e-3  # of an optimiser step, however small the net
 TEACHER_SECONDS, STUDENT_SECONDS = 60.0, 90.0
 SEEDS = 3
+BATCHES = ((1000, 32), (4000, 64), (20_000, 128))  # fewer train rows than → rows a step
 SEARCHED = 5000  # train rows up to which the learning rate is searched too
 R2_DOUBT = 0.15  # below what a straight line explains, as rows differ
 EXAMINED = 1000  # test rows that attacks and corruptions look at
@@ -105,7 +106,7 @@ def plan(dataset: Dataset, guess: Guess, root: Path, student: config.Spec | None
     labelled, unlabelled = _shown(ready, dataset)
     seen = labelled + unlabelled if labelled else len(ready.train)
     net = sized(dict(student), dataset) if student else student_for(dataset)
-    batch = 128 if seen < 20_000 else 512
+    batch = _batch(seen)
     search = seen <= SEARCHED and net.macs < 1_000_000
     trials = 8 if search else 4
     trainings = (3 if search else 1) * trials + 3 * SEEDS
@@ -125,8 +126,19 @@ def plan(dataset: Dataset, guess: Guess, root: Path, student: config.Spec | None
         baseline,
         _teacher_bound(baseline),
         _bound(baseline, len(ready.test)),
-        tuple(notes) if baseline.found else (*notes, _no_signal(baseline)),
+        (*notes, *_doubts(baseline, dataset)),
     )
+
+
+def _doubts(baseline: Baseline, dataset: Dataset) -> tuple[str, ...]:
+    if not baseline.found:
+        return (_no_signal(baseline),)
+    if baseline.name == LINE and dataset.schema.kind == "table":
+        return (
+            f"{LINE} does as well on held-out rows as gradient boosting: it may be all that is "
+            "needed, and is the teacher here.",
+        )
+    return ()
 
 
 def _no_signal(baseline: Baseline) -> str:
@@ -214,10 +226,11 @@ def sized(spec: dict[str, Any], dataset: Dataset) -> Net:
 
 
 def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]:
-    if dataset.schema.task == "regression":
-        net = sized({"name": "table_mlp", "width": 128, "depth": 3}, dataset)
-        epochs = _epochs(net.macs, train, 128, TEACHER_SECONDS, most=60)
-        return {"name": "fit", "architecture": net.spec, "epochs": epochs}
+    if dataset.schema.kind == "table" and baseline.name == LINE:
+        of_classes = dataset.schema.task == "classification"
+        line = "logistic_regression" if of_classes else "linear_regression"
+        rare = {"balanced": True} if baseline.metric == "balanced_accuracy" else {}
+        return {"name": "sklearn", "estimator": line, **rare}
     if dataset.schema.kind == "table":
         small = {"depth": 4, "learning_rate": 0.05} if train < 1000 else {}
         rare = {"balanced": True} if baseline.metric == "balanced_accuracy" else {}
@@ -225,11 +238,17 @@ def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]
     student = student_for(dataset).spec
     width = 32
     net = sized({**student, "width": width}, dataset)
-    while width > 16 and 10 * _seconds(net.macs, train, 128) > 2 * TEACHER_SECONDS:
+    batch = _batch(train)
+    while width > 16 and 10 * _seconds(net.macs, train, batch) > 2 * TEACHER_SECONDS:
         width -= 8
         net = sized({**student, "width": width}, dataset)
-    epochs = _epochs(net.macs, train, 128, TEACHER_SECONDS, most=60)
-    return {"name": "fit", "architecture": net.spec, "epochs": epochs}
+    epochs = _epochs(net.macs, train, batch, TEACHER_SECONDS, most=60)
+    return {"name": "fit", "architecture": net.spec, "epochs": epochs, "batch": batch}
+
+
+def _batch(rows: int) -> int:
+    """Return rows a step: few rows are gone through in steps enough to learn from them."""
+    return next((size for below, size in BATCHES if rows < below), 512)
 
 
 def _epochs(cost: int, rows: int, batch: int, seconds: float, *, most: int) -> int:
