@@ -251,7 +251,7 @@ def check(params: Mapping[str, Any]) -> None:
 def fits(params: Mapping[str, Any], task: Task) -> None:
     """Refuse rules about what is not measured where this is predicted. Errors as `for_task`."""
     settings = config.build(Settings, params.get("gate"), where="gate")
-    for_task(parse(watched(settings.rules), known(params)), task)
+    for_task(parse(beside(settings.rules, task), known(params)), task)
 
 
 step = Step(

@@ -81,9 +81,7 @@ class Estimator(Oracle):
                 "{name: votes, of: {name: pyfunc, output: class, uri: …}}.",
             )
         self._model, self._schema, self._where = model, schema, where
-        self._columns = order(
-            classes or own_names(model.classes_, schema), schema.classes, where=where
-        )
+        self._columns = order(classes or own_names(model.classes_, schema), schema, where=where)
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         if not len(inputs):

@@ -94,14 +94,14 @@ class Look:
         """
         path, schema = config.file_of(self.path, lesson.root), lesson.train.schema
         weights = load_tensors(path)
-        columns = order(self.classes, schema.classes, where="teacher.classes")
+        columns = order(self.classes, schema, where="teacher.classes")
         _load(make(self.model, len(columns)), weights, path)
         return {WEIGHTS: dump_tensors(weights), FORM: dump_json({"columns": columns})}
 
     def recall(self, make: Make, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         """Return the teacher that `learn` stored."""
         columns = json.loads(files[FORM])["columns"]
-        require_count(len(columns), schema.classes, where=FORM)
+        require_count(len(columns), schema, where=FORM)
         net = make(self.model, len(columns))
         _load(net, parse_tensors(files[WEIGHTS], where=WEIGHTS), Path(WEIGHTS))
         sides = None if self.size is None else (self.size, self.size)
