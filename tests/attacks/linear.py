@@ -21,12 +21,18 @@ def rows_at(distances: Tensor, weights: Tensor, norm: str) -> tuple[Tensor, Tens
     """Rows whose signed distance to the boundary, in the norm, is as asked; their targets are
     right.
     """
-    dual = weights.abs().sum() if norm == "linf" else weights.norm()
+    dual = _dual(weights, norm)
     generator = torch.Generator().manual_seed(3)
     away = torch.randn(len(distances), len(weights), generator=generator)
     away = away - (away @ weights / (weights @ weights))[:, None] * weights
     inputs = away + (distances * dual / (weights @ weights))[:, None] * weights
     return inputs, (distances > 0).long()
+
+
+def _dual(weights: Tensor, norm: str) -> Tensor:
+    if norm == "linf":
+        return weights.abs().sum(-1)
+    return weights.abs().amax(-1) if norm == "l1" else weights.norm(dim=-1)
 
 
 def classes(weights: Tensor, scale: float = 1.0) -> nn.Module:
@@ -44,7 +50,7 @@ def withstands(weights: Tensor, inputs: Tensor, epsilon: float, norm: str) -> Te
     logits = inputs @ weights.T
     targets = logits.argmax(dim=1)
     apart = weights[targets][:, None] - weights[None]
-    dual = apart.abs().sum(2) if norm == "linf" else apart.norm(dim=2)
+    dual = _dual(apart, norm)
     gap = logits.gather(1, targets[:, None]) - logits
     return torch.where(dual > 0, gap / dual.clamp_min(1e-9), torch.inf).amin(dim=1) > epsilon
 

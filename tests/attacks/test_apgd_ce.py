@@ -79,5 +79,5 @@ def test_fooled_rows_are_not_asked_again():
         threat=Threat("linf", 0.3, OPEN),
         generator=torch.Generator(),
     ).still_correct
-    assert asked[0] == len(inputs)
-    assert min(asked) == int(left.sum())
+    assert asked[-1] == len(inputs)  # the judge's question
+    assert asked[-2] == int(left.sum()) < len(inputs)

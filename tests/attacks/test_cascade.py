@@ -7,7 +7,7 @@ def test_cheap_attacks_come_first_and_the_blind_one_last():
         "FGSM",
         "PGD",
         "APGDCE",
-        "APGDDLR",
+        "APGDTargeted",
         "Square",
     ]
     assert found[1].steps == 10

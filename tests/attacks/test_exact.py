@@ -9,7 +9,7 @@ from stillhouse import config, plugins
 from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.threat import Threat
 
-QUICK = {"steps": 30, "queries": 500, "samples": 2}
+QUICK = {"steps": 30, "queries": 500, "samples": 2, "draws": 2, "passes": 3}
 EXACT = ["pgd", "apgd_ce", "apgd_dlr", "apgd_targeted", "deepfool", "fab", "autoattack", "cascade"]
 BLIND = ["square", "autoattack", "cascade"]
 DISTANCES = torch.tensor([0.05, -0.05, 0.09, 0.097, -0.097, 0.101, -0.101, 0.2, -3.0])
@@ -31,12 +31,26 @@ def still(name, model, inputs, targets, norm, epsilon):
     ).still_correct
 
 
-@pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("name", [*EXACT, "square"])
+def pairs(names):
+    """Each of the attacks with each of its norms."""
+    return [
+        (name, norm)
+        for name in names
+        for norm in ("linf", "l2", "l1")
+        if norm in plugins.load("attacks", name).norms
+    ]
+
+
+# random search moves windows: in four columns it cannot put all of l1's ball into one of them
+@pytest.mark.parametrize(
+    ("name", "norm"), [*pairs([*EXACT, "cw"]), ("square", "linf"), ("square", "l2")]
+)
 def test_of_two_classes_exactly_the_rows_outside_the_ball_are_left(name, norm):
     weights = torch.tensor([1.0, -2.0, 0.5, 4.0])
     inputs, targets = rows_at(
-        DISTANCES if name != "square" else DISTANCES[[0, 1, 5, 6, 7, 8]], weights, norm
+        DISTANCES if name != "square" else DISTANCES[[0, 1, 5, 6, 7, 8]],
+        weights,
+        norm,
     )
     left = still(name, linear(weights), inputs, targets, norm, 0.1)
     assert torch.equal(left, withstands(torch.stack([torch.zeros(4), weights]), inputs, 0.1, norm))
@@ -57,7 +71,7 @@ def test_of_five_classes_exactly_the_rows_outside_the_ball_are_left(name, norm):
 def test_no_attack_fools_a_row_that_cannot_be_fooled(name):
     weights, inputs = spread()
     model = classes(weights)
-    for norm in ("linf", "l2"):
+    for norm in sorted({"linf", "l2", "l1"} & set(plugins.load("attacks", name).norms)):
         sure = withstands(weights, inputs, 0.3, norm)
         assert still(name, model, inputs, model(inputs).argmax(dim=1), norm, 0.3)[sure].all()
 

@@ -32,7 +32,7 @@ def test_equal_labels_are_numbered():
         ({"epsilon": True}, "a.epsilon", "number"),
         ({"epsilon": float("inf")}, "a.epsilon", "finite"),
         ({"epsilon": float("nan")}, "a.epsilon", "nan"),
-        ({"norm": "l1"}, "a.norm", "'linf' or 'l2'"),
+        ({"norm": "l3"}, "a.norm", "'linf', 'l2'"),
         ({"steps": 0}, "a.steps", "greater than or equal to 1"),
         ({"epsilom": 0.1}, "a", "'epsilon'"),
         ({"step": 3}, "a", "'steps'"),

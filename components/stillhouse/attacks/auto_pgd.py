@@ -3,7 +3,7 @@ longer pay. The loop that the `apgd_…` attacks share.
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from stillhouse.attacks.found import Found
 from stillhouse.attacks.gradient import margin, uphill
 from stillhouse.attacks.losses import Loss
+from stillhouse.attacks.region import Region
+from stillhouse.attacks.shapes import wide
 from stillhouse.attacks.threat import Threat
 
 MOMENTUM = 0.75  # the paper's alpha: the share of the new step; the rest repeats the last one
@@ -22,7 +24,7 @@ class _Path:
     """Where each row is on its way; every field is [b, …], so that rows can leave."""
 
     rows: Tensor
-    clean: Tensor
+    region: Region
     targets: Tensor
     at: Tensor
     before: Tensor
@@ -37,7 +39,9 @@ class _Path:
     rises: Tensor
 
     def keep(self, which: Tensor) -> "_Path":
-        return _Path(*(getattr(self, field.name)[which] for field in fields(self)))
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        kept = {name: part[which] for name, part in parts.items() if isinstance(part, Tensor)}
+        return replace(self, region=self.region.take(which), **kept)
 
 
 def auto_pgd(
@@ -76,18 +80,18 @@ def auto_pgd(
         Croce and Hein 2020, arXiv:2003.01690, algorithm 1; on going back the gradient at the best
         point is used again, as in the authors' code.
     """
-    due = checkpoints(steps)
+    due, region = checkpoints(steps), threat.around(inputs)
     for _ in range(restarts):
-        start, rows = threat.random(inputs, generator), found.survivors()
+        start, rows = region.random(generator), found.survivors()
         if not len(rows):
             continue
-        path, last = _begin(model, start[rows], rows, inputs, targets, threat, loss, found), 0
+        path, last = _begin(model, start[rows], rows, region, targets, loss, found), 0
         for step in range(1, steps + 1):
             stay = found.open(path.rows)
             path = path if stay.all() else path.keep(stay)
             if not len(path.rows):
                 break
-            _step(model, path, threat, loss, found, momentum=MOMENTUM if step > 1 else 1.0)
+            _step(model, path, loss, found, momentum=MOMENTUM if step > 1 else 1.0)
             if step in due:
                 _check(path, step - last)
                 last = step
@@ -108,50 +112,44 @@ def _begin(
     model: nn.Module,
     at: Tensor,
     rows: Tensor,
-    inputs: Tensor,
+    region: Region,
     targets: Tensor,
-    threat: Threat,
     loss: Loss,
     found: Found,
 ) -> _Path:
     logits, value, gradient = uphill(model, at, lambda z: loss(z, rows))
     found.note(at, margin(logits, targets[rows]), rows)
-    size, rises = torch.full_like(value, 2 * threat.epsilon), torch.zeros_like(rows)
-    never = torch.zeros_like(rows, dtype=torch.bool)
     return _Path(
-        rows,
-        inputs[rows],
-        targets[rows],
-        at,
-        at,
-        gradient,
-        value,
-        at.clone(),
-        gradient.clone(),
-        value.clone(),
-        value.clone(),
-        never,
-        size,
-        rises,
+        rows=rows,
+        region=region.take(rows),
+        targets=targets[rows],
+        at=at,
+        before=at,
+        gradient=gradient,
+        value=value,
+        best=at.clone(),
+        best_gradient=gradient.clone(),
+        best_value=value.clone(),
+        checked_value=value.clone(),
+        halved=torch.zeros_like(rows, dtype=torch.bool),
+        size=torch.full_like(value, 2 * region.threat.epsilon),
+        rises=torch.zeros_like(rows),
     )
 
 
-def _step(
-    model: nn.Module, path: _Path, threat: Threat, loss: Loss, found: Found, *, momentum: float
-) -> None:
-    aim = threat.project(
-        path.at + _wide(path.size, path.at) * threat.steepest(path.gradient, path.clean), path.clean
-    )
-    moved = threat.project(
-        path.at + momentum * (aim - path.at) + (1 - momentum) * (path.at - path.before), path.clean
-    )
+def _step(model: nn.Module, path: _Path, loss: Loss, found: Found, *, momentum: float) -> None:
+    region, size = path.region, wide(path.size, path.at)
+    aim = region.project(path.at.addcmul(region.steepest(path.gradient, path.at), size))
+    moved = aim
+    if momentum < 1:
+        last = path.at - path.before
+        moved = region.project(path.at.lerp(aim, momentum).add_(last, alpha=1 - momentum))
     path.before, path.at = path.at, moved
     logits, value, path.gradient = uphill(model, moved, lambda z: loss(z, path.rows))
     found.note(moved, margin(logits, path.targets), path.rows)
     path.rises = path.rises + (value > path.value)
     path.value, better = value, value > path.best_value
-    path.best = torch.where(_wide(better, moved), moved, path.best)
-    path.best_gradient = torch.where(_wide(better, moved), path.gradient, path.best_gradient)
+    path.best[better], path.best_gradient[better] = moved[better], path.gradient[better]
     path.best_value = torch.where(better, value, path.best_value)
 
 
@@ -162,11 +160,6 @@ def _check(path: _Path, stretch: int) -> None:
     stuck = ~path.halved & (path.best_value <= path.checked_value)
     path.halved = (path.rises < SUCCESSES * stretch) | stuck
     path.size = torch.where(path.halved, path.size / 2, path.size)
-    path.at = torch.where(_wide(path.halved, path.at), path.best, path.at)
-    path.gradient = torch.where(_wide(path.halved, path.at), path.best_gradient, path.gradient)
+    path.at = torch.where(wide(path.halved, path.at), path.best, path.at)
+    path.gradient = torch.where(wide(path.halved, path.at), path.best_gradient, path.gradient)
     path.checked_value, path.rises = path.best_value.clone(), torch.zeros_like(path.rises)
-
-
-def _wide(values: Tensor, like: Tensor) -> Tensor:
-    """Return values [b] shaped to go with rows [b, *shape]."""
-    return values.view(-1, *[1] * (like.dim() - 1))

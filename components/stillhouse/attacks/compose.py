@@ -39,7 +39,6 @@ def in_turn(
             break
         clean = inputs[rows]
         moved = attack.perturb(model, clean, targets[rows], threat=threat, generator=generator)
-        inside = threat.allows(moved, clean).view(-1, *[1] * (clean.dim() - 1))
-        moved = torch.where(inside, moved, threat.project(moved, clean))
+        moved = threat.snap(moved, clean)
         found.note(moved, margins(model, moved, targets[rows]), rows)
     return found.inputs

@@ -2,13 +2,16 @@
 boundary.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
 from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.gradient import differences, margin, rivals
-from stillhouse.attacks.hyperplane import nearest
+from stillhouse.attacks.hyperplane import dual, nearest
+from stillhouse.attacks.shapes import Norm
 from stillhouse.attacks.threat import Threat
 from stillhouse.config import Count, NonNegative
 
@@ -75,9 +78,7 @@ def _over(
     each = torch.arange(len(at))
     best = nearest(gaps, of_unit, threat.norm)
     normal, gap = of_unit[each, best], gaps[each, best].abs()
-    size = (normal.abs().sum(1) if threat.norm == "linf" else normal.norm(dim=1)).clamp_min(
-        torch.finfo(normal.dtype).tiny
-    )
+    size = dual(normal, threat.norm).clamp_min(torch.finfo(normal.dtype).tiny)
     far = (1 + overshoot) * (gap + FOOLED_BY) / size
     far = torch.where(far.isfinite(), far, 0.0).view(-1, *[1] * (at.dim() - 1))
     step = threat.steepest(slopes[each, best], clean)
@@ -88,6 +89,8 @@ class DeepFool(Attack):
     """The nearest boundary by linear steps: quick, and a fair guess at how far each row is from
     being fooled.
     """
+
+    norms: ClassVar[frozenset[Norm]] = frozenset({"linf", "l2"})
 
     def __init__(
         self, *, steps: Count = 50, overshoot: NonNegative = 0.02, classes: Count = 10

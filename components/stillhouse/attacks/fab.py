@@ -9,6 +9,7 @@ from stillhouse.attacks.attack import Attack
 from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.gradient import differences, rivals
 from stillhouse.attacks.hyperplane import nearest, towards
+from stillhouse.attacks.shapes import BALLS
 from stillhouse.attacks.threat import Threat
 from stillhouse.config import Count
 
@@ -162,14 +163,10 @@ def _step(
         )
         - clean
     )
-    far, near = _size(way, threat), _size(home, threat)
+    far, near = BALLS[threat.norm].size(way), BALLS[threat.norm].size(home)
     bias = (far / (far + near).clamp_min(1e-8)).clamp(0.0, MOST_BIAS)[:, None]
     mixed = (1 - bias) * (at + FURTHER * way) + bias * (clean + FURTHER * home)
     return mixed.maximum(low).minimum(high)
-
-
-def _size(change: Tensor, threat: Threat) -> Tensor:
-    return change.abs().amax(1) if threat.norm == "linf" else change.norm(dim=1)
 
 
 class FAB(Attack):

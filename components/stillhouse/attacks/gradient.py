@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stillhouse.attacks.first_layer import FirstLayer
+
 
 def margin(logits: Tensor, targets: Tensor) -> Tensor:
     """Return by how much [B] the target's logit beats the best other one; below 0 the row is
@@ -17,8 +19,8 @@ def margin(logits: Tensor, targets: Tensor) -> Tensor:
         logits: [B, C], C at least 2.
         targets: [B], int64.
     """
-    member = F.one_hot(targets, logits.shape[-1]).bool()
-    return logits[member] - logits.masked_fill(member, -torch.inf).amax(dim=-1)
+    own = targets[:, None]
+    return logits.gather(1, own)[:, 0] - logits.scatter(1, own, -torch.inf).amax(dim=-1)
 
 
 def pull(logits: Tensor, targets: Tensor) -> Tensor:
@@ -47,7 +49,7 @@ def ascent(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[Tensor, T
         inputs: [B, *shape].
         targets: [B], int64.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), FirstLayer():
         moved = inputs.detach().clone().requires_grad_(True)
         logits = model(moved)
         [gradient] = torch.autograd.grad(logits, moved, grad_outputs=pull(logits, targets))
@@ -68,7 +70,7 @@ def uphill(
         inputs: [B, *shape].
         loss: Logits [B, C] to losses [B].
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), FirstLayer():
         moved = inputs.detach().clone().requires_grad_(True)
         logits = model(moved)
         values = loss(logits)
@@ -90,7 +92,7 @@ def differences(
         targets: [B], int64.
         goals: [B, K], int64: K classes for each row; the cost is K backward passes.
     """
-    with torch.enable_grad():
+    with torch.enable_grad(), FirstLayer():
         moved = inputs.detach().clone().requires_grad_(True)
         logits = model(moved)
         gaps = logits.gather(1, goals) - logits.gather(1, targets[:, None])

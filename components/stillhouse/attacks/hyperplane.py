@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stillhouse.attacks.threat import Norm
+from stillhouse.attacks.shapes import Norm
 
 _FAR = (
     1e30  # stands for an infinite bound: so far no row ever moves, and sums stay finite in float64
@@ -16,9 +16,11 @@ def towards(
     """Return the points z [b, D] in the box nearest to `at` with normal · (z − at) = rise; where no
     point of the box rises so far, the one that rises most.
 
-    The way is z(t) = clip(at + t · d) with d = ± normal for l2 and ± its signs for linf. What it
-    rises by is concave and piecewise linear in t: it bends where a value meets its bound. The bends
-    are sorted, and t is read off the stretch in which the rise lies. Worked in float64.
+    For l1 the entries move one after the other, each to its bound, those first whose normal is
+    largest. For the others the way is z(t) = clip(at + t · d) with d = ± normal for l2 and ± its
+    signs for linf. What it rises by is concave and piecewise linear in t: it bends where a value
+    meets its bound. The bends are sorted, and t is read off the stretch in which the rise lies.
+    Worked in float64.
 
     Args:
         at: [b, D], inside the box.
@@ -32,6 +34,8 @@ def towards(
         Croce and Hein 2020, arXiv:1907.02044, section 2.2 and appendix A (the projections of FAB).
     """
     at, normal, rise, low, high = (t.double() for t in (at, normal, rise, low, high))
+    if norm == "l1":
+        return _one_by_one(at, normal, rise, low, high)
     slope = normal * torch.where(rise < 0, -1.0, 1.0)[:, None]
     way = slope.sign() if norm == "linf" else slope
     room = torch.where(way > 0, high - at, at - low).clamp(0.0, _FAR)
@@ -65,6 +69,19 @@ def _time(until: Tensor, pace: Tensor, rise: Tensor) -> Tensor:
     return (begun + more.minimum(stretch.gather(1, bend)))[:, 0]
 
 
+def _one_by_one(at: Tensor, normal: Tensor, rise: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    slope = normal * torch.where(rise < 0, -1.0, 1.0)[:, None]
+    way = slope.sign()
+    room = torch.where(way > 0, high - at, at - low).clamp(0.0, _FAR)
+    pace, order = slope.abs().sort(dim=1, descending=True)
+    room = room.gather(1, order)
+    before = (pace * room).cumsum(1) - pace * room
+    left = (rise.abs()[:, None] - before).clamp_min(0.0)
+    step = (left / pace.clamp_min(torch.finfo(torch.float64).tiny)).minimum(room)
+    step = torch.where(pace > 0, step, 0.0)
+    return (at + torch.zeros_like(at).scatter(1, order, step) * way).clamp(min=low, max=high)
+
+
 def nearest(gaps: Tensor, normals: Tensor, norm: Norm) -> Tensor:
     """Return which of K hyperplanes [b] is nearest: the smallest |gap| / dual norm of its normal.
 
@@ -73,7 +90,14 @@ def nearest(gaps: Tensor, normals: Tensor, norm: Norm) -> Tensor:
         normals: [b, K, D]; a normal of zeros is infinitely far.
         norm: Which distance; its dual measures the normals.
     """
-    size = normals.abs().sum(2) if norm == "linf" else normals.norm(dim=2)
+    size = dual(normals, norm)
     return torch.where(
         size > 0, gaps.abs() / size.clamp_min(torch.finfo(size.dtype).tiny), torch.inf
     ).argmin(dim=1)
+
+
+def dual(normals: Tensor, norm: Norm) -> Tensor:
+    """Return the size of normals [..., D] in the norm that is dual to a distance."""
+    if norm == "linf":
+        return normals.abs().sum(-1)
+    return normals.abs().amax(-1) if norm == "l1" else normals.norm(dim=-1)

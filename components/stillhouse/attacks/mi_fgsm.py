@@ -39,6 +39,7 @@ def mi_fgsm(
     found = Found.start(model, inputs, targets)
     rows = found.survivors()
     at, gathered = inputs[rows], torch.zeros_like(inputs[rows])
+    region = threat.around(at)
     for _ in range(steps):
         if not len(rows):
             return found.inputs
@@ -46,10 +47,9 @@ def mi_fgsm(
         found.note(at, margin(logits, targets[rows]), rows)
         gathered = decay * gathered + _unit(gradient, threat, inputs[rows])
         stay = found.open(rows)
-        rows, at, gathered = rows[stay], at[stay], gathered[stay]
-        at = threat.project(
-            at + threat.epsilon / steps * threat.steepest(gathered, inputs[rows]), inputs[rows]
-        )
+        rows, at, gathered, region = rows[stay], at[stay], gathered[stay], region.take(stay)
+        step = region.steepest(gathered, at)
+        at = region.project(at.add(step, alpha=threat.epsilon / steps))
     if len(rows):
         found.note(at, margins(model, at, targets[rows]), rows)
     return found.inputs

@@ -1,11 +1,14 @@
 """PGD: many small steps uphill, each brought back inside the threat, from random starts."""
 
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
 from stillhouse.attacks.found import Found, margins
 from stillhouse.attacks.gradient import ascent, margin
+from stillhouse.attacks.region import Region
 from stillhouse.attacks.threat import Threat
 from stillhouse.config import Count, Positive
 
@@ -45,46 +48,49 @@ def pgd(
         size from their code.
     """
     size = 2.5 * threat.epsilon / steps if step_size is None else step_size
-    found = Found.start(model, inputs, targets)
+    found, region = Found.start(model, inputs, targets), threat.around(inputs)
     for _ in range(restarts):
-        start, rows = threat.random(inputs, generator), found.survivors()
-        _climb(
-            model,
-            start[rows],
-            rows,
-            found,
-            clean=inputs,
-            targets=targets,
-            threat=threat,
-            steps=steps,
-            step_size=size,
-        )
+        start, rows = region.random(generator), found.survivors()
+        path = Climb(rows, start[rows], targets[rows], region.take(rows))
+        climb(model, path, found, steps=steps, step_size=size)
     return found.inputs
 
 
-def _climb(
-    model: nn.Module,
-    at: Tensor,
-    rows: Tensor,
-    found: Found,
-    *,
-    clean: Tensor,
-    targets: Tensor,
-    threat: Threat,
-    steps: int,
-    step_size: float,
-) -> None:
-    """Climb from `at` for these rows and note what is better than before."""
+@dataclass(frozen=True)
+class Climb:
+    """Rows on their way up, [b, …] each.
+
+    Attributes:
+        rows: Their positions in the batch.
+        at: Where they are.
+        targets: Their classes.
+        region: Where they may go.
+    """
+
+    rows: Tensor
+    at: Tensor
+    targets: Tensor
+    region: Region
+
+    def take(self, which: Tensor) -> "Climb":
+        """Return those of the rows, by position or bool [b]."""
+        return Climb(self.rows[which], self.at[which], self.targets[which], self.region.take(which))
+
+
+def climb(model: nn.Module, path: Climb, found: Found, *, steps: int, step_size: float) -> None:
+    """Take so many steps and note what is better than before; rows that are fooled leave."""
     for _ in range(steps):
-        if not len(rows):
+        if not len(path.rows):
             return
-        logits, gradient = ascent(model, at, targets[rows])
-        found.note(at, margin(logits, targets[rows]), rows)
-        stay = found.open(rows)
-        rows, at, gradient = rows[stay], at[stay], gradient[stay]
-        at = threat.project(at + step_size * threat.steepest(gradient, clean[rows]), clean[rows])
-    if len(rows):
-        found.note(at, margins(model, at, targets[rows]), rows)
+        logits, gradient = ascent(model, path.at, path.targets)
+        found.note(path.at, margin(logits, path.targets), path.rows)
+        stay = found.open(path.rows)
+        if not stay.all():
+            path, gradient = path.take(stay), gradient[stay]
+        step = path.region.steepest(gradient, path.at)
+        path = replace(path, at=path.region.project(path.at.add(step, alpha=step_size)))
+    if len(path.rows):
+        found.note(path.at, margins(model, path.at, path.targets), path.rows)
 
 
 class PGD(Attack):

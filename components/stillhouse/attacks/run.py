@@ -3,29 +3,26 @@ forward pass of its own.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
+from stillhouse.attacks.meter import Meter
+from stillhouse.attacks.result import UNLIMITED, Budget, Result
+from stillhouse.attacks.sense import require_answers, require_fit, require_gradients
 from stillhouse.attacks.threat import Threat
 from stillhouse.errors import StillhouseError, UsageError
 
+VOTES = 20  # as many answers as the published attacks on models that draw average over
+_LOOKED_AT = 16  # rows that are asked twice to see whether the model draws
+Progress = Callable[[int, int, str], None]
 
-@dataclass(frozen=True)
-class Attacked:
-    """What an attack came to.
 
-    Attributes:
-        inputs: [N, *shape], inside the threat; clean where a row was not attacked.
-        still_correct: [N], bool: whether the model is right about them. False where it was wrong
-            already.
-    """
-
-    inputs: Tensor
-    still_correct: Tensor
+def silent(done: int, total: int, note: str) -> None:
+    """Tell nothing."""
 
 
 class AttackFailed(StillhouseError):
@@ -42,11 +39,14 @@ def run_attack(
     generator: torch.Generator,
     batch: int = 256,
     surrogate: nn.Module | None = None,
-) -> Attacked:
+    budget: Budget = UNLIMITED,
+    progress: Progress = silent,
+) -> Result:
     """Attack the rows that a model gets right, and say which of them it still gets right.
 
-    Rows that leave the threat are brought back before they are judged. Model, gradients and the
-    global generator are left as they were.
+    Rows that leave the threat are brought back before they are judged. A model that answers the
+    same rows differently is judged by votes. Model, gradients and the global generator are left as
+    they were.
 
     Args:
         attack: What to run.
@@ -57,39 +57,111 @@ def run_attack(
         generator: Everything random.
         batch: Rows at once.
         surrogate: The model that an `on_surrogate` attack is given in the place of `model`.
+        budget: When to stop.
+        progress: Told rows done, rows in all, and how many of them fell.
 
     Raises:
-        UsageError: The attack needs a surrogate and there is none.
+        UsageError: The attack needs a surrogate or gradients and there are none, or does not take
+            the threat.
+        DataError: The model's answers to the clean rows cannot be judged.
         AttackFailed: It returned other shapes, or values that are not numbers.
     """
-    name = type(attack).__name__
+    require_fit(attack, threat)
     if attack.on_surrogate and surrogate is None:
         raise UsageError(
-            f"the attack '{name}' needs a second model that gives gradients.",
+            f"the attack '{type(attack).__name__}' needs a second model that gives gradients.",
             fix="Use a teacher that is a torch model, or leave the attack out.",
         )
     found = inputs.detach().clone()  # also lifts inference tensors, which autograd refuses
+    goals = targets.detach().clone()
+    asked = Meter(model, budget)
+    seen = (surrogate if attack.on_surrogate else None) or asked
     with frozen(model), frozen(surrogate or model), torch.random.fork_rng(devices=[]):
-        right = torch.nonzero(_correct(model, found, targets, batch)).flatten()
-        for rows in (part for part in torch.split(right, batch) if len(part)):
-            clean = found[rows]
+        # a model that draws does so by the caller's seed, and the same way each time
+        torch.manual_seed(generator.initial_seed())
+        judge = Judge.of(asked, found, goals, batch)
+        clean = judge.right(found, goals, check=True)
+        right = torch.nonzero(clean).flatten()
+        require_gradients(attack, seen, found[right])
+        parts = [right] if attack.at_once else list(torch.split(right, batch))
+        done = 0
+        for rows in (part for part in parts if len(part) and not asked.spent):
             moved = attack.perturb(
-                (surrogate if attack.on_surrogate else None) or model,
-                clean.clone(),
-                targets[rows],
-                threat=threat,
-                generator=generator,
+                seen, found[rows], goals[rows], threat=threat, generator=generator
             )
-            found[rows] = _inside(moved, clean, threat, name)
+            found[rows] = _inside(moved, inputs[rows].detach(), threat, type(attack).__name__)
+            done += len(rows)
+            progress(done, len(right), type(attack).__name__)
         still = torch.zeros(len(found), dtype=torch.bool)
-        still[right] = _correct(model, found[right], targets[right], batch)
-    return Attacked(found, still)
+        still[right] = judge.right(found[right], goals[right])
+    norm = threat.size(found, inputs.detach()) if len(found) else torch.zeros(0)
+    return Result(
+        found,
+        clean,
+        ~still,
+        norm,
+        asked.queries,
+        asked.seconds,
+        complete=not asked.spent,
+        threat=str(threat),
+        votes=judge.votes,
+    )
 
 
-def _correct(model: nn.Module, inputs: Tensor, targets: Tensor, batch: int) -> Tensor:
-    with torch.no_grad():
-        parts = [model(part).argmax(dim=-1) for part in torch.split(inputs, batch) if len(part)]
-    return torch.cat(parts) == targets if parts else torch.zeros(0, dtype=torch.bool)
+@dataclass(frozen=True)
+class Judge:
+    """Says which rows a model gets right.
+
+    Attributes:
+        model: Who answers.
+        batch: Rows at once.
+        votes: How many answers decide about a row; the class with most of them counts.
+    """
+
+    model: nn.Module
+    batch: int
+    votes: int
+
+    @classmethod
+    def of(cls, model: nn.Module, inputs: Tensor, targets: Tensor, batch: int) -> "Judge":  # noqa: ARG003
+        """Return the judge of a model: of one that answers some rows differently when it is asked
+        again, by votes.
+        """
+        few = inputs[:_LOOKED_AT]
+        with torch.no_grad():
+            steady = not len(few) or torch.equal(
+                model(few).nan_to_num(0.0), model(few).nan_to_num(0.0)
+            )
+        return cls(model, batch, 1 if steady else VOTES)
+
+    def right(self, inputs: Tensor, targets: Tensor, *, check: bool = False) -> Tensor:
+        """Return which rows [N], bool, it gets right; an answer that is no number is wrong.
+
+        Args:
+            inputs: [N, *shape].
+            targets: [N].
+            check: Whether odd answers and targets are refused instead.
+        """
+        parts = []
+        for rows in torch.split(torch.arange(len(inputs)), self.batch):
+            if not len(rows):
+                break
+            with torch.no_grad():
+                answers = [self.model(inputs[rows]) for _ in range(self.votes)]
+            if check:
+                require_answers(answers[0], targets[rows])
+            parts.append(_voted(answers) == targets[rows])
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
+
+
+def _voted(answers: list[Tensor]) -> Tensor:
+    """Return the class [B] that most of the answers [B, C] name; -1 where none is a number."""
+    told = torch.zeros_like(answers[0], dtype=torch.float32)
+    for logits in answers:
+        sane = ~logits.isnan().any(dim=1, keepdim=True)
+        told.scatter_add_(1, logits.nan_to_num(0.0).argmax(1, keepdim=True), sane.float())
+    best = told.max(dim=1)
+    return torch.where(best.values > 0, best.indices, -1)
 
 
 def _inside(moved: Tensor, clean: Tensor, threat: Threat, name: str) -> Tensor:
@@ -107,10 +179,7 @@ def _inside(moved: Tensor, clean: Tensor, threat: Threat, name: str) -> Tensor:
             "of its batch.",
             fix="Look for a division by zero in it.",
         )
-    allowed = threat.allows(moved, clean)
-    return torch.where(
-        allowed.view(-1, *[1] * (clean.dim() - 1)), moved, threat.project(moved, clean)
-    )
+    return threat.snap(moved, clean)
 
 
 def _shape(value: object) -> str:

@@ -2,13 +2,16 @@
 all.
 """
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from stillhouse.data.constraints import parse
 from stillhouse.data.schema import Feature, Schema
+from stillhouse.errors import UsageError, nearest
 from stillhouse.models.normalize import FEATURE_AXIS
 
 # Columns of a table have units of their own, so that one epsilon for all of them must count in
@@ -28,8 +31,11 @@ class Space:
         deviation: Each feature's standard deviation over the rows; 0 where it is constant.
         mutable: Bool: what may change. Categories, yes/no columns, constants and what the schema
             holds fixed may not.
+        whole: Bool: what holds whole numbers, and does so under attack too.
         ordered: Pairs of columns, the first above the second (True: or equal), that hold in every
             row; a change that would break one leaves both columns as they were.
+        names: Of the features along `axis`; empty where they have none.
+        axis: Of a row's shape, along which the features lie.
         missing: Bool: which cells the schema lets be missing; an attack never makes use of that, a
             corruption may.
     """
@@ -41,6 +47,9 @@ class Space:
     mutable: Tensor
     missing: Tensor = field(default_factory=lambda: torch.tensor(False))
     ordered: tuple[tuple[int, int, bool], ...] = ()
+    whole: Tensor = field(default_factory=lambda: torch.tensor(False))
+    names: tuple[str, ...] = ()
+    axis: int = 0
 
     @classmethod
     def box(cls, low: float = 0.0, high: float = 1.0) -> "Space":
@@ -54,8 +63,8 @@ class Space:
     def of(cls, schema: Schema, inputs: Tensor) -> "Space":
         """Return the space that a schema and train rows describe.
 
-        A bound that the schema leaves open is the smallest or largest value in the rows. Whole
-        numbers count as real ones: that can only help an attack.
+        A bound that the schema leaves open is the smallest or largest value in the rows. A table's
+        columns of whole numbers stay whole.
 
         Args:
             schema: What a row is.
@@ -89,10 +98,51 @@ class Space:
             for t in (low, high, scale, deviation)
         )
         missing = torch.tensor([f.missing for f in schema.features])
-        mutable, missing = (
-            t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing)
+        whole = torch.tensor([schema.tabular and f.kind == "integer" for f in schema.features])
+        mutable, missing, whole = (
+            t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing, whole)
         )
-        return cls(low, high, scale, deviation, mutable, missing, _ordered(schema))
+        names = tuple(feature.name for feature in schema.features)
+        return cls(
+            low, high, scale, deviation, mutable, missing, _ordered(schema), whole, names, axis
+        )
+
+    def within(self, reach: Mapping[str, float]) -> "Space":
+        """Return the space in which each named feature may move by so much, in its own raw units,
+        and no other may move at all: a threat of epsilon 1 in it is that box (linf), or the
+        ellipsoid in it (l2).
+
+        Raises:
+            UsageError: A feature is unknown, may not change, or its reach is no number above 0.
+
+        Example:
+            >>> import torch
+            >>> one = torch.ones(2)
+            >>> space = Space(-one, one, one, one, one.bool(), names=("age", "weight"))
+            >>> space.within({"weight": 2.5}).scale.tolist()
+            [1.0, 2.5]
+        """
+        mutable = torch.zeros_like(self.mutable.expand(self.low.shape))
+        scale = torch.ones_like(self.scale.expand(self.low.shape))
+        for name, most in reach.items():
+            if name not in self.names:
+                raise UsageError(
+                    f"there is no feature '{name}'.", fix=nearest(name, list(self.names))
+                )
+            if not (math.isfinite(most) and most > 0):
+                raise UsageError(
+                    f"the feature '{name}' cannot move by {most}.", fix="Give a number above 0."
+                )
+            at = self.names.index(name)
+            if not bool(self.mutable.select(self.axis, at).any()):
+                raise UsageError(
+                    f"the feature '{name}' may not change: it is a category, a yes or no, constant "
+                    "or held fixed by the schema.",
+                    fix="Leave it out.",
+                )
+            mutable.select(self.axis, at).fill_(True)
+            scale.select(self.axis, at).fill_(most)
+        return replace(self, scale=scale, mutable=mutable & self.mutable)
 
     def clip(self, inputs: Tensor, clean: Tensor) -> Tensor:
         """Return `inputs` [B, *shape] cut at the bounds; values of `clean` that lie outside them
@@ -101,11 +151,30 @@ class Space:
         boxed = torch.minimum(
             torch.maximum(inputs, torch.minimum(self.low, clean)), torch.maximum(self.high, clean)
         )
+        return self.hold(boxed, clean)
+
+    def hold(self, inputs: Tensor, clean: Tensor) -> Tensor:
+        """Return `inputs` [B, *shape] in which what holds between columns of the clean rows holds
+        still.
+        """
         for _ in self.ordered:  # what one constraint puts back may break another
             for above, below, equal in self.ordered:
-                broken = _broken(boxed, above, below, equal) & ~_broken(clean, above, below, equal)
-                boxed = _put_back(boxed, clean, broken, (above, below))
-        return boxed
+                broken = _broken(inputs, above, below, equal) & ~_broken(clean, above, below, equal)
+                inputs = _put_back(inputs, clean, broken, (above, below))
+        return inputs
+
+    def rounded(self, inputs: Tensor, clean: Tensor) -> Tensor:
+        """Return `inputs` [B, *shape] rounded where the clean rows hold whole numbers and must."""
+        return torch.where(self._stays_whole(clean), inputs.round(), inputs)
+
+    def inward(self, inputs: Tensor, clean: Tensor) -> Tensor:
+        """Return `inputs` [B, *shape] with whole numbers where the clean rows have them and must,
+        each the next one towards its clean value.
+        """
+        return torch.where(self._stays_whole(clean), clean + (inputs - clean).trunc(), inputs)
+
+    def _stays_whole(self, clean: Tensor) -> Tensor:
+        return self.whole & (clean == clean.round())
 
     def open(self, clean: Tensor) -> Tensor:
         """Return which inputs [B, *shape] of these rows may change: mutable ones that are not

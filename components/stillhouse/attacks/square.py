@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
-from stillhouse.attacks.found import Found, margins
+from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.frame import Frame, Window
 from stillhouse.attacks.pattern import bumps, tiles
 from stillhouse.attacks.threat import Threat
@@ -29,12 +29,13 @@ def square(
     *,
     queries: int = 5000,
     share: float = 0.8,
+    patience: int | None = None,
 ) -> Tensor:
     """Return for each row the point with the smallest margin that random search met.
 
     linf: vertical stripes first, then one window a query, at random, all of a channel's values in
-    it at the same end of the ball. l2: a field of small bumps first, then a window's share of the
-    perturbation is moved into another window and bent. In both a window can lie anywhere, up to the
+    it at the same end of the ball. l2 and l1: a field of small bumps first, then a window's share
+    of the perturbation is moved into another window and bent. A window can lie anywhere, up to the
     last row and column. Windows are the same for all rows of the batch and drawn whether rows are
     open or not; signs are drawn for each row.
 
@@ -49,14 +50,17 @@ def square(
         generator: Everything random.
         queries: Questions a row, at most.
         share: Of the row that the first windows cover.
+        patience: The search ends after so many queries in which no row of the batch was fooled;
+            None: it goes on.
 
     Source:
         Andriushchenko, Croce, Flammarion and Hein 2020, arXiv:1912.00049, algorithms 1 to 3;
         schedule and first share as in AutoAttack.
     """
     frame = Frame.of(inputs)
-    search = _Search(model, inputs, targets, threat, Found.start(model, inputs, targets), frame)
-    (_linf if threat.norm == "linf" else _l2)(
+    found = Found.start(model, inputs, targets)
+    search = _Search(model, inputs, targets, threat, found, frame, patience or queries)
+    (_linf if threat.norm == "linf" else _ball)(
         search, generator, [frame.side(part) for part in shares(share, queries)]
     )
     return search.found.inputs
@@ -84,35 +88,59 @@ class _Search:
     threat: Threat
     found: Found
     frame: Frame
+    patience: int
+    quiet: int = 0  # queries since a row was fooled
+
+    @property
+    def over(self) -> bool:
+        """Whether so many queries in a row found nothing."""
+        return self.quiet > self.patience
+
+    @property
+    def power(self) -> int:
+        """Which powers of entries make a length: 1 for l1, 2 for l2."""
+        return 1 if self.threat.norm == "l1" else 2
 
     def ask(self, moved: Tensor, rows: Tensor) -> Tensor:
-        """Return the margins [b] of rows moved [b, *shape], and note them."""
+        """Return the margins [b] of rows moved [b, *shape], and note those that fool."""
         got = margins(self.model, moved, self.targets[rows])
-        self.found.note(moved, got, rows)
+        fools = got < -FOOLED_BY
+        self.quiet += 1
+        if fools.any():
+            self.quiet = 0
+            self.found.note(moved[fools], got[fools], rows[fools])
         return got
 
 
 def _linf(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
+    """Search with rows [b, channels, height, width], each at the best point that it has met."""
     threat, clean, frame = search.threat, search.clean, search.frame
     step = threat.epsilon * threat.space.scale
     low, high = (frame.put(threat.project(clean + sign * step, clean)) for sign in (-1, 1))
     rows = search.found.survivors()
     at = torch.where(frame.signs(len(clean), generator, width=frame.size[2]) > 0, high, low)[rows]
+    low, high = low[rows], high[rows]
     known = search.ask(frame.take(at), rows)
     for side in sides:
         down, across = frame.window(side, generator)
-        signs = frame.signs(len(clean), generator)
-        rows, at, known = _stay(search.found, rows, at, known)
-        if not len(rows):
-            return
+        signs = frame.signs(len(clean), generator)[rows]
+        stay = known > -FOOLED_BY
+        if not stay.all():
+            rows, at, known = rows[stay], at[stay], known[stay]
+            low, high, signs = low[stay], high[stay], signs[stay]
+        if search.over or not search.found.open(rows).any():
+            break
         tried = at.clone()
-        tried[:, :, down, across] = torch.where(
-            signs > 0, high[:, :, down, across], low[:, :, down, across]
-        )[rows]
-        at, known = _better(tried, search.ask(frame.take(tried), rows), at, known)
+        ends = low[:, :, down, across], high[:, :, down, across]
+        tried[:, :, down, across] = torch.where(signs > 0, ends[1], ends[0])
+        asked = search.ask(frame.take(tried), rows)
+        better = asked < known
+        at[better, :, down, across] = tried[better, :, down, across]
+        known = asked.minimum(known)
+    search.found.note(frame.take(at), known, rows)
 
 
-def _l2(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
+def _ball(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
     """Search with perturbations [b, channels, height, width] in units of the threat's scale."""
     clean, frame, epsilon = search.clean, search.frame, search.threat.epsilon
     free = frame.put(search.threat.space.open(clean))
@@ -130,16 +158,25 @@ def _l2(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
             turned=bool(torch.randint(0, 2, (), generator=generator)),
         )
         signs = frame.signs(len(clean), generator)
-        rows, change, known = _stay(search.found, rows, change, known)
-        if not len(rows):
-            return
+        stay = known > -FOOLED_BY
+        if not stay.all():
+            rows, change, known = rows[stay], change[stay], known[stay]
+        if search.over or not search.found.open(rows).any():
+            break
         tried, asked = _stretched(
-            search, moved(change, to, away, bent * signs[rows], epsilon) * free[rows], rows
+            search,
+            moved(change, to, away, bent * signs[rows], epsilon, search.power) * free[rows],
+            rows,
         )
-        change, known = _better(tried, asked, change, known)
+        better = asked < known
+        change[better] = tried[better]
+        known = asked.minimum(known)
+    search.found.note(_raw(search, change, rows), known, rows)
 
 
-def moved(change: Tensor, to: Window, away: Window, bent: Tensor, epsilon: float) -> Tensor:
+def moved(
+    change: Tensor, to: Window, away: Window, bent: Tensor, epsilon: float, power: int = 2
+) -> Tensor:
     """Return a perturbation in which window `to` holds what it and `away` held, and what the ball
     had left; `away` is empty then.
 
@@ -149,21 +186,21 @@ def moved(change: Tensor, to: Window, away: Window, bent: Tensor, epsilon: float
         away: Where it comes from; it may overlap.
         bent: The pattern that is added to what `to` held, [b, channels, …].
         epsilon: The ball's radius.
+        power: 2 for l2, 1 for l1.
 
     Source:
         Andriushchenko et al. 2020, algorithm 3.
     """
-    left = (epsilon**2 - change.square().sum(dim=(1, 2, 3), keepdim=True)).clamp_min(
-        0.0
-    ) / change.shape[1]
+    used = change.abs().pow(power).sum(dim=(1, 2, 3), keepdim=True)
+    left = (epsilon**power - used).clamp_min(0.0) / change.shape[1]
     both = torch.zeros(change.shape[-2:], dtype=torch.bool)
     both[to], both[away] = True, True
-    held = (change * both).square().sum(dim=(2, 3), keepdim=True)
+    held = (change * both).abs().pow(power).sum(dim=(2, 3), keepdim=True)
     before = change[:, :, to[0], to[1]]
-    new = bent + before / _length(before, (2, 3))
+    new = bent + before / _length(before, (2, 3), power)
     tried = change.clone()
     tried[:, :, away[0], away[1]] = 0.0
-    tried[:, :, to[0], to[1]] = new / _length(new, (2, 3)) * (left + held).sqrt()
+    tried[:, :, to[0], to[1]] = new / _length(new, (2, 3), power) * (left + held) ** (1 / power)
     return tried
 
 
@@ -171,24 +208,21 @@ def _stretched(search: _Search, change: Tensor, rows: Tensor) -> tuple[Tensor, T
     """Return the perturbation stretched to the ball's edge and cut at the bounds, and its margins
     [b].
     """
-    base, frame, threat = search.clean[rows], search.frame, search.threat
-    full = change * (threat.epsilon / _length(change, (1, 2, 3)))
-    at = threat.project(base + frame.take(full) * threat.space.scale, base)
+    frame, threat = search.frame, search.threat
+    full = change * (threat.epsilon / _length(change, (1, 2, 3), search.power))
+    at, base = _raw(search, full, rows), search.clean[rows]
     return frame.put(((at - base) / threat.space.scale).nan_to_num(0.0)), search.ask(at, rows)
 
 
-def _length(values: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return values.square().sum(dim=axes, keepdim=True).sqrt().clamp_min(1e-12)
+def _raw(search: _Search, change: Tensor, rows: Tensor) -> Tensor:
+    base = search.clean[rows]
+    moved = base + search.frame.take(change) * search.threat.space.scale
+    return search.threat.project(moved, base)
 
 
-def _better(tried: Tensor, asked: Tensor, at: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    better = asked < known
-    return torch.where(better.view(-1, 1, 1, 1), tried, at), torch.where(better, asked, known)
-
-
-def _stay(found: Found, rows: Tensor, at: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    stay = found.open(rows)
-    return (rows, at, known) if stay.all() else (rows[stay], at[stay], known[stay])
+def _length(values: Tensor, axes: tuple[int, ...], power: int) -> Tensor:
+    summed = values.abs().pow(power).sum(dim=axes, keepdim=True)
+    return (summed ** (1 / power)).clamp_min(1e-12)
 
 
 class Square(Attack):
@@ -198,8 +232,10 @@ class Square(Attack):
 
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
 
-    def __init__(self, *, queries: Count = 5000, share: Share = 0.8) -> None:
-        self.queries, self.share = queries, share
+    def __init__(
+        self, *, queries: Count = 5000, share: Share = 0.8, patience: Count | None = None
+    ) -> None:
+        self.queries, self.share, self.patience = queries, share, patience
 
     def perturb(
         self,
@@ -211,5 +247,12 @@ class Square(Attack):
         generator: torch.Generator,
     ) -> Tensor:
         return square(
-            model, inputs, targets, threat, generator, queries=self.queries, share=self.share
+            model,
+            inputs,
+            targets,
+            threat,
+            generator,
+            queries=self.queries,
+            share=self.share,
+            patience=self.patience,
         )

@@ -35,6 +35,7 @@ class Metric:
 
 
 DRIFT = "drift/features"
+NORMS = ("linf", "l2", "l1", "l0", "patch", "geometry")
 CATALOGUE = {
     metric.name: metric
     for metric in (
@@ -71,8 +72,7 @@ CATALOGUE = {
         Metric("edge/int8_mae", less=True, tasks=OF_QUANTITIES),
         Metric("edge/macs", "MACs"),
         Metric("edge/parameters", "parameters"),
-        Metric("robust/linf/accuracy", "share", tasks=OF_CLASSES),
-        Metric("robust/l2/accuracy", "share", tasks=OF_CLASSES),
+        *(Metric(f"robust/{norm}/accuracy", "share", tasks=OF_CLASSES) for norm in NORMS),
         Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
         Metric(DRIFT, "share", champion=True),
     )
@@ -87,7 +87,6 @@ EXACT = (
 )
 FAMILIES = ("robust/<attack>/accuracy", "corruption/<name>/accuracy")
 _FAMILY = re.compile(r"(robust|corruption)/[^/]+/accuracy")
-NORMS = ("linf", "l2")
 
 
 def find(name: str) -> Metric | None:

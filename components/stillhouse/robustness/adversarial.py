@@ -14,7 +14,7 @@ from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.threat import Threat
 from stillhouse.attacks.transfer import Transfer
 from stillhouse.evaluation.intervals import Interval, proportion
-from stillhouse.robustness.case import Case
+from stillhouse.robustness.case import Ball, Case
 from stillhouse.robustness.subject import Subject
 
 # Epsilons of a curve, as shares of the largest one that is set for the norm; half as much again
@@ -78,9 +78,14 @@ def transfers(cases: Sequence[Case]) -> list[Case]:
         case.ball for case in cases if not case.attack.on_surrogate and case.ball not in taken
     )
     return [
-        Case(f"transfer_{ball.norm}_{ball.epsilon:g}", "transfer", ball, {}, Transfer())
+        Case(f"transfer_{ball.norm}_{_size(ball)}", "transfer", ball, {}, Transfer())
         for ball in balls
+        if ball.norm in Transfer.norms
     ]
+
+
+def _size(ball: Ball) -> str:
+    return "by_feature" if ball.reach else f"{ball.epsilon:g}"
 
 
 def crossing(
@@ -96,7 +101,7 @@ def crossing(
     return {
         "label": result.case.label,
         "norm": result.case.ball.norm,
-        "epsilon": result.case.ball.epsilon,
+        "epsilon": result.case.ball.told,
         "fooled_teacher": rows,
         "fooled_both": crossed,
         "crossed": list(proportion(crossed, rows)) if rows else None,
@@ -124,12 +129,13 @@ def curve(results: Sequence[Result], norm: str, subject: Subject, clean: Tensor)
 
     Args:
         results: All attacks of this norm, at least one.
-        norm: linf or l2.
+        norm: One whose balls gradients can be followed in.
         subject: On whom.
         clean: [N], bool: right unattacked.
     """
     mine = [result for result in results if result.case.ball.norm == norm]
     top = max(mine, key=lambda result: result.case.ball.epsilon).case
+    mine = [result for result in mine if result.case.ball.reach == top.ball.reach]
     attack, alive = PGD(steps=CURVE_STEPS), clean.clone()
     points: list[tuple[float, Interval]] = [(0.0, share(alive))]
     for part in CURVE:
@@ -138,7 +144,7 @@ def curve(results: Sequence[Result], norm: str, subject: Subject, clean: Tensor)
             alive = alive & result.still if result.case.ball.epsilon <= epsilon else alive
         alive = _survive(
             attack,
-            Threat(top.ball.norm, epsilon, subject.space),
+            Threat(top.ball.norm, epsilon, top.ball.within(subject.space)),
             subject,
             alive,
             f"curve_{norm}_{part}",

@@ -3,7 +3,7 @@ threat and its label.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,26 @@ from stillhouse.errors import SettingsError, nearest
 
 @dataclass(frozen=True)
 class Ball:
-    """What every attack's settings hold beside its own knobs."""
+    """What every attack's settings hold beside its own knobs.
+
+    Attributes:
+        norm: How a change is measured.
+        epsilon: Its largest size; 1 where `reach` says it feature by feature.
+        reach: How far each feature may move, in its own raw units; empty: epsilon holds for all.
+    """
 
     norm: Norm
     epsilon: Positive
+    reach: tuple[tuple[str, Positive], ...] = ()
+
+    def within(self, space: Space) -> Space:
+        """Return the space in which the ball lies. Errors as `Space.within`."""
+        return space.within(dict(self.reach)) if self.reach else space
+
+    @property
+    def told(self) -> float | dict[str, float]:
+        """Epsilon as it was written."""
+        return dict(self.reach) if self.reach else self.epsilon
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Case:
 
     def threat(self, space: Space) -> Threat:
         """Return what it may do to rows of this space."""
-        return Threat(self.ball.norm, self.ball.epsilon, space)
+        return Threat(self.ball.norm, self.ball.epsilon, self.ball.within(space))
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON's form of it."""
@@ -51,7 +67,7 @@ class Case:
             "label": self.label,
             "name": self.name,
             "norm": self.ball.norm,
-            "epsilon": self.ball.epsilon,
+            "epsilon": self.ball.told,
             "settings": self.settings,
         }
 
@@ -79,21 +95,40 @@ def make_case(spec: Spec, where: str) -> Case:
                 where=where,
                 fix=nearest(key, ["name", "norm", "epsilon", *own]),
             )
-    ball = config.build(
-        Ball, {key: _number(rest[key]) for key in ("norm", "epsilon") if key in rest}, where=where
-    )
-    if not math.isfinite(ball.epsilon):
+    ball = _ball(rest, where)
+    settings = {key: value for key, value in rest.items() if key in own}
+    attack: Attack = config.build(make, settings, where=where)
+    if ball.norm not in attack.norms:
         raise SettingsError(
-            f"must be a finite number, not {ball.epsilon}.",
+            f"'{name}' takes {', '.join(sorted(attack.norms))}, not {ball.norm}.",
+            where=f"{where}.norm",
+            fix="Choose another norm or another attack.",
+        )
+    size = "by_feature" if ball.reach else f"{ball.epsilon:g}"
+    return Case(f"{name}_{ball.norm}_{size}", name, ball, settings, attack)
+
+
+def _ball(rest: Mapping[str, Any], where: str) -> Ball:
+    given = {key: _number(rest[key]) for key in ("norm", "epsilon") if key in rest}
+    if isinstance(given.get("epsilon"), Mapping):
+        reach = given.pop("epsilon")
+        pairs = tuple((str(name), _number(most)) for name, most in reach.items())
+        if not pairs:
+            raise SettingsError(
+                "no feature may move.", where=f"{where}.epsilon", fix="Name one: {age: 2}."
+            )
+        given |= {"epsilon": 1.0, "reach": pairs}
+    ball = config.build(Ball, given, where=where)
+    if not all(math.isfinite(size) for size in (ball.epsilon, *dict(ball.reach).values())):
+        raise SettingsError(
+            f"must be a finite number, not {ball.told}.",
             where=f"{where}.epsilon",
             fix="Mend it in params.yaml or in --set.",
         )
-    settings = {key: value for key, value in rest.items() if key in own}
-    attack: Attack = config.build(make, settings, where=where)
-    return Case(f"{name}_{ball.norm}_{ball.epsilon:g}", name, ball, settings, attack)
+    return ball
 
 
-def _number(value: object) -> object:
+def _number(value: Any) -> Any:
     """YAML's 1 is a number too; a string, even "1", is none."""
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stillhouse.attacks.attack import FOLLOWED
 from stillhouse.attacks.run import frozen
 from stillhouse.robustness.adversarial import (
     Result,
@@ -139,7 +140,8 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
     if extra and suite.surrogate is None:
         missing.append({"name": "transfer", "reason": suite.no_surrogate})
         extra = []
-    cases, norms = [*suite.cases, *extra], sorted({case.ball.norm for case in suite.cases})
+    cases = [*suite.cases, *extra]
+    norms = sorted({case.ball.norm for case in suite.cases} & FOLLOWED)
     total = len(suite.done) + len(cases) + len(norms) + len(suite.corruptions)
     clean = subject.right(subject.inputs)
     results = list(suite.done)

@@ -1,0 +1,132 @@
+"""Questions that nobody can mean: epsilon in another unit than the rows, rows outside their bounds,
+classes that the model does not have.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from stillhouse.attacks.attack import Attack
+from stillhouse.attacks.threat import Threat
+from stillhouse.errors import DataError, UsageError
+
+
+def require_sense(threat: Threat, inputs: Tensor, targets: Tensor) -> None:
+    """Refuse a threat and rows that cannot be meant together.
+
+    Raises:
+        UsageError: Epsilon is not a number above 0, allows everything, or a share above 1.
+        DataError: A row lies outside the threat's bounds or is not a number, or rows and targets
+            differ in number.
+    """
+    if not (math.isfinite(threat.epsilon) and threat.epsilon > 0):
+        raise UsageError(
+            f"epsilon must be a number above 0, not {threat.epsilon:g}.",
+            fix="Write how far an attacker may go, such as 8/255 = 0.0314 for images in [0, 1].",
+        )
+    if len(inputs) != len(targets):
+        raise DataError(
+            f"there are {len(inputs)} rows and {len(targets)} targets.",
+            fix="Give each row one target.",
+        )
+    _require_bounds(threat, inputs)
+    _require_unit(threat)
+
+
+def _require_bounds(threat: Threat, inputs: Tensor) -> None:
+    low, high = threat.space.low, threat.space.high
+    outside = ((inputs < low) | (inputs > high) | inputs.isinf()).flatten(1).any(1)
+    if outside.any():
+        row = int(torch.nonzero(outside)[0])
+        reach = float(inputs[row].nan_to_num(0.0).abs().max())
+        pixels = reach <= 255 and float(high.max()) == 1.0 and reach > 2
+        raise DataError(
+            f"row {row} holds values up to {reach:g}, outside the bounds "
+            f"[{float(low.min()):g}, {float(high.max()):g}] ({int(outside.sum())} rows do).",
+            fix="Divide pixels of 0..255 by 255."
+            if pixels
+            else "Scale the rows, or give the threat's space their bounds.",
+        )
+
+
+def _require_unit(threat: Threat) -> None:
+    epsilon, space = threat.epsilon, threat.space
+    if threat.norm == "patch" and epsilon > 1:
+        raise UsageError(
+            f"a patch of {epsilon:g} of the side is larger than the image.",
+            fix="Write a share, such as 0.25.",
+        )
+    room = float(((space.high - space.low) / space.scale).max())
+    if threat.norm == "linf" and math.isfinite(room) and epsilon > room:
+        meant = f" {epsilon:g}/255 is {epsilon / 255:.4g}." if 1 < epsilon < 256 else ""
+        raise UsageError(
+            f"an epsilon of {epsilon:g} allows everything: the rows' whole range is {room:g}.",
+            fix=f"Write it in the rows' own unit.{meant}",
+        )
+
+
+def require_fit(attack: Attack, threat: Threat) -> None:
+    """Refuse an attack that does not take such a threat.
+
+    Raises:
+        UsageError: The norm is none of its own.
+    """
+    if threat.norm not in attack.norms:
+        raise UsageError(
+            f"'{type(attack).__name__}' takes {', '.join(sorted(attack.norms))}, not "
+            f"{threat.norm}.",
+            fix="Choose another norm or another attack.",
+        )
+
+
+def require_gradients(attack: Attack, model: nn.Module, inputs: Tensor) -> None:
+    """Refuse an attack that needs gradients on a model that is a black box.
+
+    Raises:
+        UsageError: No gradient of the model's answers leads back to the rows.
+    """
+    if "gradients" not in attack.needs or not len(inputs):
+        return
+    with torch.enable_grad():
+        logits = model(inputs[:1].detach().clone().requires_grad_(True))
+    if not logits.requires_grad:
+        raise UsageError(
+            f"'{type(attack).__name__}' needs gradients, and this model gives none: it is a black "
+            "box.",
+            fix="Use an attack that only asks: square, hop_skip_jump, sparse_rs, patch, spatial.",
+        )
+
+
+def require_answers(logits: Tensor, targets: Tensor) -> None:
+    """Refuse answers that cannot be judged.
+
+    Args:
+        logits: [N, C], of the clean rows.
+        targets: [N].
+
+    Raises:
+        DataError: They are no logits, not numbers, or a target is no class of theirs.
+    """
+    if logits.dim() != 2 or logits.shape[-1] < 2:
+        raise DataError(
+            f"the model answers with {list(logits.shape)}, not with logits [rows, classes].",
+            fix="Give a classifier of at least two classes.",
+        )
+    if not len(targets):
+        return
+    odd = logits.isnan().any(1)
+    if odd.any():
+        raise DataError(
+            f"the model's answer to clean row {int(torch.nonzero(odd)[0])} is not a number "
+            f"({int(odd.sum())} such rows).",
+            fix="Mend the model, or leave those rows out.",
+        )
+    wrong = (targets < 0) | (targets >= logits.shape[-1])
+    if wrong.any():
+        row = int(torch.nonzero(wrong)[0])
+        raise DataError(
+            f"row {row} has the target {int(targets[row])}, and the model knows the classes 0 to "
+            f"{logits.shape[-1] - 1}.",
+            fix="Give targets by code, in the order of the model's answers.",
+        )
