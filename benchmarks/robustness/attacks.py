@@ -1,10 +1,13 @@
 """Are our attacks as strong as the peers' at a fraction of their cost?
 
-A plain and an adversarially trained net of 28 x 28 grey images are trained here. Ours and the peers attack the same
-rows, one after the other in turn, in one thread; what a row costs is process CPU. Every number that is compared is the accuracy
-that the net itself keeps on the returned rows. The peers are an extra: `pip install stillhouse[bench]`.
+A plain and an adversarially trained net of 28 x 28 grey images are trained here. Ours and the peers
+attack the same rows, one after the other in turn, in one thread; what is compared is process CPU,
+and the accuracy that the net itself keeps on the rows that each returned. The peers are an extra:
+`pip install stillhouse[bench]`.
 
-    python benchmarks/robustness/attacks.py --images train-images-idx3-ubyte.gz --labels train-labels-idx1-ubyte.gz --json FILE
+    python benchmarks/robustness/attacks.py --data FOLDER --json FILE
+
+FOLDER holds Fashion-MNIST as its authors pack it.
 """
 
 import argparse
@@ -102,7 +105,7 @@ def art_side(make: Callable[[Any, Any], Any]) -> Run:
     def run(model: nn.Module, inputs: Tensor, targets: Tensor, seed: int) -> Tensor:
         import numpy as np
 
-        np.random.seed(seed)  # noqa: NPY002 (it draws from the global one)
+        np.random.seed(seed)
         torch.manual_seed(seed)
         shape = tuple(inputs.shape[1:])
         wrapped = PyTorchClassifier(
@@ -256,7 +259,7 @@ def ask(question: Question, kind: str, net: nn.Module, data: tuple[Tensor, Tenso
             began = time.process_time()
             moved = question.sides[side](net, inputs.clone(), targets, seed)
             seconds[side].append(time.process_time() - began)
-            assert inside(moved, inputs), f"{side} left the ball"  # noqa: S101
+            assert inside(moved, inputs), f"{side} left the ball"
             kept = right(net, moved, targets).float().mean().item()
             left[side].append(kept)
     return told(question, kind, seconds, left)
@@ -296,8 +299,9 @@ def told(question: Question, kind: str, seconds: Any, left: Any) -> dict[str, An
     }
 
 
-def load(images: str, labels: str, rows: slice) -> tuple[Tensor, Tensor]:
-    dataset = Idx(images=images, labels=labels).read(Path())
+def load(folder: Path, rows: slice) -> tuple[Tensor, Tensor]:
+    files = {"images": "train-images-idx3-ubyte.gz", "labels": "train-labels-idx1-ubyte.gz"}
+    dataset = Idx(**{what: str(folder / name) for what, name in files.items()}).read(Path())
     return dataset.inputs[rows].float(), dataset.targets[rows]
 
 
@@ -314,15 +318,14 @@ def machine() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", required=True)
-    parser.add_argument("--labels", required=True)
+    parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", nargs="*", help="Names of questions.")
     parser.add_argument("--fast", action="store_true", help="Fewer seeds and rows.")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    whole = load(asked.images, asked.labels, slice(0, TRAIN_ROWS + 5000))
+    whole = load(asked.data, slice(0, TRAIN_ROWS + 5000))
     train = tuple(part[:TRAIN_ROWS] for part in whole)
     test = (whole[0][TRAIN_ROWS:], whole[1][TRAIN_ROWS:])
     nets = {

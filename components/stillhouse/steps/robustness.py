@@ -13,6 +13,7 @@ from annotated_types import Interval
 from torch import nn
 
 from stillhouse import config, plugins
+from stillhouse.attacks.attack import FOLLOWED
 from stillhouse.attacks.space import Space
 from stillhouse.config import Count, Natural, Spec
 from stillhouse.data import prepared
@@ -169,7 +170,7 @@ def probed(
     done: list[Probed] = []
     for bar in asked:
         balls = [case.ball for case in suite.cases if case.ball.norm == bar.norm]
-        if balls and not any(one.fails for one in done):
+        if bar.norm in FOLLOWED and balls and not any(one.fails for one in done):
             largest = max(balls, key=lambda ball: ball.epsilon)
             done.append(probe(bar, largest, subject, progress))
     return done
