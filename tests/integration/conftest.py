@@ -64,7 +64,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(place: Path) -> tuple[House, First]:
     """The house after its first run."""
     house = project(place / "the house", LESS)
-    done = house.stillhouse("run", "--json")
+    done = house.script("run", "--json")
     in_home = [str(p) for p in house.home.rglob("*")]
     accuracy = house.artifact("distill/metrics.json")["test/accuracy"] if done.code == 0 else 0.0
     seen = First(

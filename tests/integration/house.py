@@ -4,13 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from integration.zygote import BIN, zygote
 
 from stillhouse import environment
 from stillhouse.pipeline import Project
@@ -20,7 +20,6 @@ from stillhouse.workspace import sha256
 from stillhouse_flows import databases
 
 REPOSITORY = Path(__file__).parent.parent.parent
-BIN = Path(sys.executable).parent
 STEPS = (
     "prepare",
     "validate",
@@ -84,36 +83,46 @@ class House:
         """Run a command in the project; its output goes to files, so that a process it leaves
         behind cannot hold us up.
         """
-        out, err = (
-            self.home.parent / f"{self.root.name}.out",
-            self.home.parent / f"{self.root.name}.err",
-        )
-        kept = {name: os.environ[name] for name in ("PYTHONPATH", "LANG") if name in os.environ}
-        mine = {
-            "PATH": f"{BIN}{os.pathsep}/usr/bin{os.pathsep}/bin",
-            "HOME": str(self.home),
-            "DVC_SITE_CACHE_DIR": str(self.root / ".stillhouse" / "dvc"),
-        }
+        out, err = self._streams()
         with out.open("w+") as stdout, err.open("w+") as stderr:
             code = subprocess.run(
                 [str(w) for w in words],
                 cwd=self.root,
-                env={**kept, **mine, **(env or {})},
+                env=self._env(env),
                 stdout=stdout,
                 stderr=stderr,
                 stdin=subprocess.DEVNULL,
             ).returncode
         return Done(code, out.read_text(), err.read_text())
 
+    def _streams(self) -> tuple[Path, Path]:
+        folder, name = self.home.parent, self.root.name
+        return folder / f"{name}.out", folder / f"{name}.err"
+
+    def _env(self, more: Mapping[str, str] | None) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PYTHONPATH", "LANG") if name in os.environ}
+        mine = {
+            "PATH": f"{BIN}{os.pathsep}/usr/bin{os.pathsep}/bin",
+            "HOME": str(self.home),
+            "DVC_SITE_CACHE_DIR": str(self.root / ".stillhouse" / "dvc"),
+        }
+        return {**kept, **mine, **(more or {})}
+
     def stillhouse(
         self, *words: object, env: Mapping[str, str] | None = None, code: int | None = 0
     ) -> Done:
-        """Run the console script; None accepts every exit code."""
-        done = self.do(BIN / "stillhouse", *words, env=env)
-        assert code is None or done.code == code, (
-            f"{words} ended with {done.code}: {done.out[-500:]} {done.err[-2500:]}"
-        )
-        return done
+        """Run the command line in a process forked from one that has its imports; None accepts
+        every exit code.
+        """
+        out, err = self._streams()
+        ended = zygote().run(list(map(str, words)), self.root, self._env(env), to=[out, err])
+        return _expected(words, Done(ended, out.read_text(), err.read_text()), code)
+
+    def script(
+        self, *words: object, env: Mapping[str, str] | None = None, code: int | None = 0
+    ) -> Done:
+        """Run the console script as a shell does, started anew."""
+        return _expected(words, self.do(BIN / "stillhouse", *words, env=env), code)
 
     def json(self, *words: object, env: Mapping[str, str] | None = None, code: int = 0) -> Any:
         """Return the one object that `--json` prints."""
@@ -195,6 +204,13 @@ class House:
             except OSError:  # it ended, or is another user's
                 continue
         return found
+
+
+def _expected(words: Sequence[object], done: Done, code: int | None) -> Done:
+    assert code is None or done.code == code, (
+        f"{words} ended with {done.code}: {done.out[-500:]} {done.err[-2500:]}"
+    )
+    return done
 
 
 def states(ran: Mapping[str, Any]) -> dict[str, str]:
