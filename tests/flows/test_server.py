@@ -1,14 +1,18 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from stillhouse.errors import ServerUnreachable
-from stillhouse_flows import databases, server
+from stillhouse_flows import databases, orphans, server
+from stillhouse_flows.orphans import _ask
 
 pytestmark = pytest.mark.integration
 
@@ -29,20 +33,69 @@ def gone(pid: int, patience: float = 30.0) -> bool:
     return not Path(f"/proc/{pid}/cwd").exists()
 
 
-def test_a_server_is_started_once_found_again_and_stopped_by_who_started_it(root: Path):
-    first = server.start(root)
-    assert first.process is not None
+@dataclass
+class Kept:
+    """A workspace and its server; the tests go on where the one before left them."""
+
+    root: Path
+    server: server.Server
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    root = tmp_path_factory.mktemp("with a space") / "a workspace"
+    root.mkdir()
+    databases.seed(root)
+    made = Kept(root, server.start(root))
     try:
-        server.wait(first)
-        second = server.start(root)
-        assert (second.url, second.process) == (first.url, None)
-        server.stop(second, root)
-        assert server.answers(first.url)
+        server.wait(made.server)
+        yield made
     finally:
-        server.stop(first, root)
-    assert first.process.poll() is not None
-    assert server.running(root) is None
-    assert (root / ".stillhouse" / "prefect" / "server.log").stat().st_mode & 0o077 == 0
+        server.stop(made.server, root)
+
+
+def test_a_server_is_started_once_and_found_again(kept: Kept):
+    assert kept.server.process is not None
+    second = server.start(kept.root)
+    assert (second.url, second.process) == (kept.server.url, None)
+    server.stop(second, kept.root)
+    assert server.answers(kept.server.url)
+    assert (kept.root / ".stillhouse" / "prefect" / "server.log").stat().st_mode & 0o077 == 0
+
+
+def test_runs_that_a_killed_one_left_open_are_closed_and_those_of_others_are_not(
+    kept: Kept, tmp_path: Path
+):
+    url, running = kept.server.url, {"type": "RUNNING", "name": "Running"}
+    flow = _ask(f"{url}/flows/", {"name": "retrain"})["id"]
+    shutil.copytree(kept.root / ".stillhouse" / "prefect", tmp_path / ".stillhouse" / "prefect")
+    tags = [orphans.mark(kept.root), orphans.mark(tmp_path), ""]
+    assert len(set(tags)) == 3, "a copied folder is a workspace of its own"
+    assert orphans.mark(kept.root) == tags[0]
+    runs = [
+        _ask(
+            f"{url}/flow_runs/",
+            {"flow_id": flow, "state": running, "tags": [tag] if tag else []},
+        )["id"]
+        for tag in tags
+    ]
+
+    def states() -> list[str]:
+        found = _ask(f"{url}/flow_runs/filter", {"flow_runs": {"id": {"any_": runs}}})
+        by_id = {run["id"]: run["state"]["type"] for run in found}
+        return [by_id[run] for run in runs]
+
+    assert [orphans.close(url, tags[0]), orphans.close(url, tags[0])] == [1, 0]
+    assert states() == ["CRASHED", "RUNNING", "RUNNING"]
+    assert orphans.close(url) == 2, "a server of our own has no runs but ours"
+    assert states() == ["CRASHED"] * 3
+
+
+def test_a_server_is_stopped_by_who_started_it(kept: Kept):
+    assert kept.server.process is not None
+    server.stop(kept.server, kept.root)
+    assert kept.server.process.poll() is not None
+    assert server.running(kept.root) is None
 
 
 def test_a_server_ends_when_its_parent_is_killed(root: Path):
