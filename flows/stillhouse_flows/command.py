@@ -64,16 +64,22 @@ def emit(value: object) -> None:
 
 @contextlib.contextmanager
 def held(holder: str, sets: Sequence[str] = ()) -> "Iterator[Project]":
-    """Open the project and hold its workspace; what is heavy is imported only now."""
-    from stillhouse import environment
+    """Open the project and hold its workspace; what is heavy is imported only now.
 
-    environment.prepare(root())
+    Raises:
+        ServerUnreachable: A team's MLflow is away: told before anything is begun.
+    """
+    from stillhouse import environment
+    from stillhouse_flows import reach
+
+    servers = reach.probes(environment.prepare(root()))
     from stillhouse.pipeline import Project
     from stillhouse_flows import databases, show
 
     databases.seed(root(), ("mlflow",))
     project = Project.open(root(), sets, told=show.note)
     with project.held(holder, waiting=show.waiting):
+        servers.require("MLflow")
         yield project
 
 

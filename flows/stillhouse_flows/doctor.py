@@ -9,7 +9,7 @@ from typing import Any
 
 from stillhouse.environment import HIDDEN, Place
 from stillhouse.errors import StillhouseError
-from stillhouse_flows import server
+from stillhouse_flows import reach, server
 
 TRIED = {
     "torch": "2.13",
@@ -100,6 +100,7 @@ def _mlflow(place: Place) -> tuple[bool, str, str]:
     from stillhouse import tracking
 
     try:
+        reach.probes(place).require("MLflow")
         tracking.warm(place)
     except StillhouseError as error:
         return False, error.what, error.fix or "Check MLFLOW_TRACKING_URI."

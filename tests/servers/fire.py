@@ -4,6 +4,7 @@ some are killed on the way, and between them and a server a proxy loses, repeats
 
 import os
 import random
+import re
 import shutil
 import time
 from collections import Counter
@@ -236,7 +237,7 @@ def judged(where: Range, before: State, words: list[tuple[Act, str]], hung: int)
         "I11", [f"told refused, though its own intent took effect: {mine}"] if mine else []
     )
     unclear = [word for _, word in words if word.startswith("unknown")]
-    broken += _held("I11", [word for word in unclear if "does not answer" not in word])
+    broken += _held("I11", [word for word in unclear if not _honest(word, happened)])
     broken += _held("I9", [*state.odd, *(f"entry {n} is missing" for n in state.holes)])
     ever = {e.target for e in state.effective}
     champion = registry.aliases().get("champion")
@@ -245,6 +246,14 @@ def judged(where: Range, before: State, words: list[tuple[Act, str]], hung: int)
     there = registry.aliases()
     broken += _held("I5", [] if agree(state, there) else [f"after a reconcile: {there}"])
     return broken + _held("I14", [f"{hung} hang"] if hung else [])
+
+
+def _honest(word: str, happened: set[str]) -> bool:
+    """Whether a word about a silent server claims no more than is so."""
+    claim = re.search(r"Version (\d+) is the champion \(head (\d+)\)", word)
+    if claim is not None:
+        return f"ok {claim[1]} {claim[2]}" in happened
+    return "does not answer" in word and ("Nothing was written" in word or "not known" in word)
 
 
 def _meant(act: Act, new: tuple[Any, ...]) -> bool:
