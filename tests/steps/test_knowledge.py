@@ -267,3 +267,38 @@ def test_a_section_that_does_not_fit_is_refused_at_load(section: dict[str, Any],
     knowledge.check({"knowledge": {"views": 1}})
     knowledge.check({"knowledge": {"views": 2, "augment": [{"name": "shift"}], "seed": 3}})
     knowledge.check({})
+
+
+def test_a_method_learns_from_stored_features_as_from_a_teacher_that_is_asked(
+    tmp_path: Path,
+) -> None:
+    seen = {**PARAMS, "knowledge": {"features": ["penultimate"]}}
+    files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=seen)
+    material = Material.read(files)
+    assert {name: tuple(each.shape) for name, each in material.features.items()} == {
+        "penultimate": (80, 16)
+    }
+    section = {
+        "student": {"name": "mlp", "width": 8, "depth": 1},
+        "method": {"name": "fitnet", "layer": "penultimate"},
+        "epochs": 6,
+        "batch": 20,
+    }
+    live = replace(material, features={})
+    for arm in ("student", "shuffled"):
+        stored, asked = (
+            train(arm, section, seed=0, material=each).model.state_dict()
+            for each in (material, live)
+        )
+        for name in stored:
+            torch.testing.assert_close(stored[name], asked[name], rtol=2e-2, atol=2e-3)
+    wrong = {name: each.flip(0) for name, each in material.features.items()}
+    moved = train("student", section, seed=0, material=replace(material, features=wrong))
+    assert any(
+        not torch.allclose(each, train_of, rtol=2e-2, atol=2e-3)
+        for each, train_of in zip(
+            moved.model.state_dict().values(),
+            train("student", section, seed=0, material=live).model.state_dict().values(),
+            strict=True,
+        )
+    )

@@ -3,13 +3,14 @@ that is asked batch by batch.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.classroom import Classroom
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.methods.combine import Combine
 from stillhouse.errors import UsageError
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Outputs
@@ -30,12 +31,15 @@ class Pair:
         rows: Those that `fit` is given, N of them.
         steps: Optimiser steps that the training takes; 0 where nobody has said, and what rises over
             a training is then at its end.
+        features: The teacher's stored features of the rows, [N, …] by tap; those that are not there
+            it is asked for in every batch.
     """
 
     student: Classifier
     teacher: nn.Module | None
     rows: Dataset
     steps: int = 0
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def gives(self) -> frozenset[str]:
@@ -64,20 +68,28 @@ class Taps:
         student: The method's name of a feature → module path.
         teacher: The same of the teacher.
         model: The teacher.
+        stored: Its features of all rows, where they need not be asked for.
     """
 
     student: Mapping[str, str]
     teacher: Mapping[str, str]
     model: nn.Module
+    stored: Mapping[str, Tensor] = field(default_factory=dict)
 
     def of_student(self, model: Classifier, inputs: Tensor) -> Outputs:
         """Return the student's logits and features, with gradients."""
         return _named(tapped(model, inputs, set(self.student.values())), self.student)
 
-    def of_teacher(self, inputs: Tensor) -> Mapping[str, Tensor]:
-        """Return the teacher's features of rows in data space, in evaluation mode and without
-        gradients.
+    def of_teacher(self, inputs: Tensor, rows: Tensor) -> Mapping[str, Tensor]:
+        """Return the teacher's features of rows, without gradients: those that are stored, or, in
+        evaluation mode, of these inputs.
+
+        Args:
+            inputs: [B, *shape], data space.
+            rows: Their positions among all rows [B].
         """
+        if self.stored:
+            return {name: each[rows].to(inputs) for name, each in self.stored.items()}
         with evaluating(self.model):
             return _named(
                 tapped(self.model, inputs, set(self.teacher.values())), self.teacher
@@ -104,16 +116,25 @@ def connect(method: Method, pair: Pair) -> Taps:
             fix="Set its `taps`, pairs of names.",
         )
     tried = pair.rows.inputs[:TRIED]
+    its = [name for _, name in method.taps]
+    there = _keeps_inputs(method) and set(its) <= set(pair.features)
     taps = Taps(
         _found("student", pair.student, tried, [mine for mine, _ in method.taps], pair),
-        _found("teacher", pair.teacher, tried, [its for _, its in method.taps], pair),
+        _found("teacher", pair.teacher, tried, its, pair),
         pair.teacher,
+        {name: pair.features[name] for name in its} if there else {},
     )
     with evaluating(pair.student), evaluating(pair.teacher):
         student = taps.of_student(pair.student, tried)
         teacher = _named(tapped(pair.teacher, tried, set(taps.teacher.values())), taps.teacher)
     method.build(student, teacher)
     return taps
+
+
+def _keeps_inputs(method: Method) -> bool:
+    """Stored features are of the rows themselves, not of what a method makes of them."""
+    parts = [part for part in method.modules() if isinstance(part, Method)]
+    return all(isinstance(part, Combine) or type(part).inputs is Method.inputs for part in parts)
 
 
 def _found(

@@ -162,11 +162,12 @@ class Distillation(Objective):
                 f"{student.logits.shape[-1]}.",
                 fix="Give both the same data.",
             )
-        told = self.answers[batch.rows].float()
+        told = _wide(self.answers[batch.rows])
         if self._taps is None:
             return Outputs(told)
-        asked = inputs if self._rows is None else self._rows[self.order[batch.rows]].to(inputs)
-        return Outputs(told, self._taps.of_teacher(asked))
+        rows = self.order[batch.rows] if len(self.order) else batch.rows
+        asked = inputs if self._rows is None else self._rows[rows].to(inputs)
+        return Outputs(told, self._taps.of_teacher(asked, rows))
 
 
 class _AtOnce:
@@ -184,7 +185,7 @@ class _AtOnce:
     def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
         members, rows = batch.rows.shape
         whose = torch.arange(members)[:, None] if len(self.answers) > 1 else 0
-        told = self.answers[whose, batch.rows].flatten(0, 1)
+        told = _wide(self.answers[whose, batch.rows].flatten(0, 1))
         flat = flattened(batch)
         method = self._method(rows, logits)
         distilled = method(Outputs(logits.flatten(0, 1)), Outputs(told), flat)
@@ -201,6 +202,11 @@ class _AtOnce:
                 raise TypeError("the methods of these students cannot be asked at once")
             self.made[rows] = method
         return self.made[rows]
+
+
+def _wide(told: Tensor) -> Tensor:
+    """Half precision is for storing: losses are computed in single, or in what they were given."""
+    return told.float() if told.dtype == torch.float16 else told
 
 
 def flattened(batch: Batch) -> Batch:

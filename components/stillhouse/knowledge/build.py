@@ -20,6 +20,7 @@ from stillhouse.errors import UsageError
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.failpoints import failpoint
 from stillhouse.knowledge.keep import ALL, Keep
+from stillhouse.knowledge.looked import looked_at
 from stillhouse.knowledge.question import (
     FORMAT,
     MANIFEST,
@@ -55,6 +56,7 @@ def build(
     views: Views = PLAIN,
     shard_rows: int = SHARD_ROWS,
     keep: Keep = ALL,
+    features: tuple[str, ...] = (),
     progress: Callable[[int, int, str], None] = silent,
     waiting: Waiting = lambda: None,
 ) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def build(
         views: How many looks at each row, and which.
         shard_rows: Rows a shard.
         keep: What is kept of an answer.
+        features: What of the teacher's features is stored too, by the names that methods use.
         progress: Called with (rows done, all rows, a note).
         waiting: Called once if another process asks this very question now.
 
@@ -82,7 +85,14 @@ def build(
         OSError: The disk is full or broken.
     """
     _require_eyes(oracle, views)
-    asked = question(dataset, teacher=teacher, views=views, shard_rows=shard_rows, keep=keep)
+    asked = question(
+        dataset,
+        teacher=teacher,
+        views=views,
+        shard_rows=shard_rows,
+        keep=keep,
+        features=features,
+    )
     place = work / asked.address[:32]
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     shards, sentinels, total = [], [], views.count * len(dataset)
@@ -93,7 +103,7 @@ def build(
             inside = [at - start for at in wanted if start <= at < start + len(part)]
             name = _name(view, index)
             data = _finished(place, name) or _ask_shard(
-                oracle, part, place / name, keep=keep, inside=inside
+                oracle, part, place / name, keep=keep, inside=inside, features=features
             )
             file = f"view{view}-{index:05d}.safetensors"
             shards.append(Shard(file, view, start, len(part), sha256_bytes(data)))
@@ -143,13 +153,20 @@ def _finished(place: Path, name: str) -> bytes | None:
 
 
 def _ask_shard(
-    oracle: Oracle, part: Dataset, stem: Path, *, keep: Keep, inside: list[int]
+    oracle: Oracle,
+    part: Dataset,
+    stem: Path,
+    *,
+    keep: Keep,
+    inside: list[int],
+    features: tuple[str, ...],
 ) -> bytes:
     told = task_of(part.schema).stored(ask(oracle, part, where="knowledge, the teacher on train"))
     held = keep.encode(told, place=f"{stem.name} {int(part.rows[0])}")
     # where an answer is kept in part, whole ones of the sentinels lie beside it
     whole = {} if "logits" in held else {"sentinels": told[torch.tensor(inside).long()]}
-    data = dump_tensors({**held, **whole, "rows": part.rows})
+    seen = looked_at(oracle, part, features)
+    data = dump_tensors({**held, **whole, **seen, "rows": part.rows})
     failpoint("knowledge.before_shard")
     write_atomic(stem.with_name(f"{stem.name}.{sha256_bytes(data)}.safetensors"), data)
     failpoint("knowledge.after_shard")

@@ -52,6 +52,7 @@ class Question:
         shard_rows: Rows a shard.
         augmentation: How further views are made, with their seed; None where there are none.
         keep: What is kept of an answer; None: all.
+        features: The teacher's features that are stored beside it; None: none.
     """
 
     teacher: str
@@ -63,6 +64,7 @@ class Question:
     shard_rows: int
     augmentation: Mapping[str, Any] | None = None
     keep: Mapping[str, Any] | None = None
+    features: tuple[str, ...] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON's form of it."""
@@ -81,6 +83,7 @@ def question(
     views: Views = PLAIN,
     shard_rows: int = SHARD_ROWS,
     keep: Keep = ALL,
+    features: tuple[str, ...] = (),
 ) -> Question:
     """Return what is asked about these rows."""
     return Question(
@@ -93,6 +96,7 @@ def question(
         shard_rows,
         None if views.count == 1 else views.as_dict(),
         keep.as_dict(),
+        features or None,
     )
 
 

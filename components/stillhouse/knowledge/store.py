@@ -14,6 +14,7 @@ from stillhouse.data.view import Views
 from stillhouse.errors import Corrupt, UsageError
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.knowledge.keep import Keep, keep_of
+from stillhouse.knowledge.looked import PREFIX
 from stillhouse.knowledge.mapped import mapped
 from stillhouse.knowledge.question import FORMAT, MANIFEST, PLAIN, Shard, rows_digest
 from stillhouse.teachers.ask import ask, naming
@@ -142,6 +143,21 @@ class Knowledge:
             return torch.cat([self.logits(view) for view in range(views)])
         parts = (part for view in range(views) for part in self._decoded(view))
         return mapped(scratch / f"{self.fingerprint[:32]}.answers", parts, (rows, classes))
+
+    def features(self, scratch: Path | None = None) -> dict[str, Tensor]:
+        """Return the stored features by name, [V × N, …], in the order of `every`; many are mapped
+        from files in `scratch`. Errors as `logits`.
+        """
+        return {name: self._feature(name, scratch) for name in self.manifest.get("features") or ()}
+
+    def _feature(self, name: str, scratch: Path | None) -> Tensor:
+        key, rows = PREFIX + name, self.views.count * self.manifest["count"]
+        first = self._shard(self.shards[0])[key][0]
+        if scratch is None or 4 * rows * first.numel() <= MAPPED_BYTES:
+            return torch.cat([self._shard(shard)[key].float() for shard in self.shards])
+        flat = (self._shard(shard)[key].flatten(1) for shard in self.shards)
+        place = scratch / f"{self.fingerprint[:32]}.{sha256_bytes(name.encode())[:8]}.features"
+        return mapped(place, flat, (rows, first.numel())).view(rows, *first.shape)
 
     @property
     def fingerprint(self) -> str:

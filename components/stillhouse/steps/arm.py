@@ -4,7 +4,7 @@ mean the same by an arm.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Material:
             every batch.
         views: All views of `picked`, one after another, V × N rows; None where there is one.
         softened: The temperature at which alone the answers may be learned from; None: any.
+        features: The teacher's features of `seen` that are stored, [V × N, …] by tap.
     """
 
     picked: Dataset
@@ -67,6 +68,7 @@ class Material:
     teacher: nn.Module | None = None
     views: Dataset | None = None
     softened: float | None = None
+    features: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def seen(self) -> Dataset:
@@ -98,7 +100,10 @@ class Material:
         order = torch.randperm(rows, generator=torch.Generator().manual_seed(whole))
         part = order[: round((synthetic - int(synthetic)) * rows)].sort().values
         kept = torch.cat([torch.arange(whole * rows), whole * rows + part])
-        return replace(self, views=self.seen.take(kept), answers=self.answers[kept])
+        features = {name: each[kept] for name, each in self.features.items()}
+        return replace(
+            self, views=self.seen.take(kept), answers=self.answers[kept], features=features
+        )
 
     @property
     def gives(self) -> frozenset[str]:
@@ -133,6 +138,7 @@ class Material:
             oracle.module if "features" in oracle.gives else None,
             knowledge.views.all(picked) if knowledge.views.count > 1 else None,
             knowledge.keep.temperature,
+            knowledge.features(files.scratch),
         )
 
 
@@ -182,7 +188,7 @@ def train(
             arm,
             own,
             None if arm in LABELS_ONLY else material.answers,
-            pair=Pair(model, material.teacher, rows, budget.steps or 0),
+            pair=Pair(model, material.teacher, rows, budget.steps or 0, material.features),
             rows=len(material.picked),
             task=task_of(rows.schema),
             weights=class_weights(settings.class_weights, rows, "distill.class_weights"),

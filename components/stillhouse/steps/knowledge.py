@@ -47,6 +47,8 @@ class Settings:
             and the mass of the rest, which do not.
         count: Draws a row, or logits a row, where not all is kept.
         temperature: At which is drawn; `distill.method` has to use the same.
+        features: Of a torch teacher: taps or stages, such as `penultimate`, that are stored beside
+            its answers (fp16), so that methods read them rather than ask it in every batch.
     """
 
     views: Count = 1
@@ -55,6 +57,7 @@ class Settings:
     keep: Form = "all"
     count: Count = 64
     temperature: Positive = 1.0
+    features: tuple[str, ...] = ()
 
     @property
     def kept(self) -> Keep:
@@ -136,6 +139,7 @@ def run(job: Job) -> Metrics:
         write=write,
         views=views,
         keep=keep,
+        features=settings.features,
         progress=job.progress,
         waiting=lambda: job.told("Another run asks the teacher the same; waiting for its answers."),
     )
