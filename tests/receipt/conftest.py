@@ -37,6 +37,7 @@ PLANS = {
         warnings=("Class 'ash' is rare.",),
     ),
     "first": Plan(champion=None),
+    "alarmed": Plan(rules=(*RULES[:3], {"name": "collapse"}), alarm=True),
     "awaiting": Plan(sets={"release": {"approval": True}}),
     "bare": Plan(
         champion=None,

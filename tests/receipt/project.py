@@ -68,6 +68,7 @@ class Plan:
     model: str = "woods"
     warnings: tuple[str, ...] = ()
     usd_per_hour: float = 0.12
+    alarm: bool = False
     sets: dict = field(default_factory=dict)
 
 
@@ -387,10 +388,19 @@ def _gated(house: Workspace, plan: Plan, targets: Tensor, logits: dict[str, Tens
     from stillhouse.workspace import load_tensors
 
     norms = {"fgsm_linf_0.1": "linf", "pgd_linf_0.1": "linf", "pgd_l2_0.5": "l2"}
+    sliced = _slices(plan, targets, logits["student"]) if plan.controls else {}
+    unlike = _unlike(plan) if plan.controls else {}
     seen = Outcomes(
-        targets, logits, robust=load_tensors(robust), norms=norms, exact={"edge/size_kb": 14.62}
+        targets,
+        logits,
+        robust=load_tensors(robust),
+        norms=norms,
+        exact={"edge/size_kb": 14.62},
+        classes=plan.classes,
+        slices=sliced,
+        unlike=unlike,
     )
-    asked = {rule["metric"] for rule in plan.rules}
+    asked = {rule["metric"] for rule in plan.rules if "metric" in rule}
     evidence = collect(seen, asked, champion=None if plan.champion is None else "version 6")
     champion = (
         None
@@ -401,13 +411,50 @@ def _gated(house: Workspace, plan: Plan, targets: Tensor, logits: dict[str, Tens
     _tensors(
         house,
         "gate/outcomes.safetensors",
-        {"champion_logits": logits["champion"]} if plan.champion is not None else {},
+        {
+            **({"champion_logits": logits["champion"]} if plan.champion is not None else {}),
+            **{f"slice/{at}": rows.to(torch.uint8) for at, rows in enumerate(sliced.values())},
+            **{f"unlike/{kind}": told for kind, told in unlike.items()},
+        },
     )
     return {
         **judge(parse(plan.rules), evidence).as_dict(),
         "student": "3f9c2e1a" + "0" * 56,
         "champion": champion,
         "drift": None if champion is None else _drift(house).as_dict(),
+        "slices": [_told(name, rows, targets, logits["student"]) for name, rows in sliced.items()],
+        "rows": {"frozen": 500, "gone": 2, "new": 40} if plan.champion is not None else None,
+        "life": None,
+    }
+
+
+def _unlike(plan: Plan) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(6)
+    return {"noise": 4 * torch.rand(300, len(plan.classes), generator=generator)}
+
+
+def _slices(plan: Plan, targets: Tensor, logits: Tensor) -> dict[str, Tensor]:
+    """Every seventh row, and a class, whose name comes from data and may be hostile; where an alarm
+    is wanted, rows that are mostly wrong.
+    """
+    wrong = (logits.argmax(1) != targets) | (torch.arange(len(targets)) < 3)
+    return {
+        **({"feature 2 > 0.9": wrong} if plan.alarm else {}),
+        "feature 0 > 0.7 and cluster 3, mostly x": torch.arange(len(targets)) % 7 == 0,
+        f"class {plan.classes[0]}": targets == 0,
+    }
+
+
+def _told(name: str, rows: Tensor, targets: Tensor, logits: Tensor) -> dict:
+    inside = rows & (targets >= 0)
+    wrong = inside & (logits.argmax(1) != targets)
+    return {
+        "name": name,
+        "rows": int(inside.sum()),
+        "right": int((inside & ~wrong).sum()),
+        "val_rows": 12,
+        "val_wrong": 5,
+        "wrong_rows": (1000 + 3 * torch.nonzero(wrong).flatten()).tolist(),
     }
 
 

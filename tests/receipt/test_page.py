@@ -15,6 +15,7 @@ SECTIONS = [
     "flips",
     "mistakes",
     "classes",
+    "trust",
     "withstands",
     "device",
     "search",

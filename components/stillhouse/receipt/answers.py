@@ -3,11 +3,11 @@ says so and the figure is left out.
 """
 
 from stillhouse.evaluation.tasks import TASKS
-from stillhouse.receipt import numbers, words
+from stillhouse.receipt import numbers, trust_words, words
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.reading import reading
-from stillhouse.receipt.ruled import ruled
+from stillhouse.receipt.ruled import Ruled, ruled
 from stillhouse.receipt.two_classes import sentence
 
 ACRONYM = 4  # letters at most
@@ -16,7 +16,7 @@ ACRONYM = 4  # letters at most
 def answers(receipt: Json) -> dict[str, str]:
     """Return section id → answer."""
     made = (rules, teacher, flips, mistakes, classes, withstands, device, search, data, drift, cost)
-    return {one.__name__: one(receipt) for one in made}
+    return {**{one.__name__: one(receipt) for one in made}, "trust": trust_words.answer(receipt)}
 
 
 def rules(receipt: Json) -> str:
@@ -24,7 +24,9 @@ def rules(receipt: Json) -> str:
     found = ruled(receipt)
     parts = []
     for gates, noun in ((True, "that decide"), (False, "that are only watched")):
-        asked = [r for r in found if r.gates == gates and r.verdict != "not_applicable"]
+        asked = [
+            r for r in found if r.gates == gates and not r.guards and r.verdict != "not_applicable"
+        ]
         if asked:
             said = {"pass": "passed", "fail": "failed", "undecided": "undecided"}
             counts = [
@@ -36,7 +38,8 @@ def rules(receipt: Json) -> str:
                 f"Of the {numbers.word(len(asked))} {noun}, "
                 f"{numbers.listed([f'{n} {w}' for n, w in counts])}."
             )
-    skipped = len([r for r in found if r.verdict == "not_applicable"])
+    parts += [_alarm(r) for r in found if r.guards and r.verdict != "not_applicable"]
+    skipped = len([r for r in found if r.verdict == "not_applicable" and not r.guards])
     if skipped:
         parts.append(
             f"{numbers.capital(numbers.word(skipped))} {'was' if skipped == 1 else 'were'} "
@@ -48,6 +51,13 @@ def rules(receipt: Json) -> str:
         .replace("Of the one that are", "Of the one that is")
         or "No rule was set."
     )
+
+
+def _alarm(rule: Ruled) -> str:
+    if rule.verdict == "pass":
+        return f"The alarm “{rule.name.lower()}” is quiet."
+    what = "An alarm" if rule.gates else "A watched alarm"
+    return f"{what} went off, “{rule.name.lower()}”: {rule.about}."
 
 
 def teacher(receipt: Json) -> str:
@@ -175,7 +185,11 @@ def withstands(receipt: Json) -> str:
     """Return the worst attack and the worst corruption, each with its bound."""
     if undecided := _no_decision(receipt):
         return f"Not measured: {undecided}, which is what an attack turns and a shift costs."
-    parts = []
+    parts = [
+        _stopped(one) for one in receipt["evidence"]["robustness"].get("probes", []) if one["fails"]
+    ]
+    if parts:
+        return " ".join(parts)
     if receipt["robustness"]:
         label, worst = min(receipt["robustness"].items(), key=lambda entry: (entry[1][1], entry[0]))
         parts.append(
@@ -196,6 +210,17 @@ def withstands(receipt: Json) -> str:
     else:
         parts.append("Corruptions were not measured.")
     return " ".join(parts)
+
+
+def _stopped(probe: Json) -> str:
+    """Return what was seen before the suite was found not to be worth its time."""
+    norm = numbers.plain(str(probe["norm"]), 8)
+    return (
+        f"Not started: after {probe['seen']:,} of {probe['rows']:,} rows cheap attacks ({norm} "
+        f"{probe['epsilon']:g}) had left {probe['right']:,} right, which settles that the bound of "
+        f"{numbers.percent(probe['bound'])}{NBSP}% is not reached on all of them (foreseen "
+        f"wrongly in at most {numbers.percent(probe['delta'], 0)}{NBSP}% of such runs)."
+    )
 
 
 def attack(receipt: Json, label: str) -> str:

@@ -14,6 +14,7 @@ from stillhouse.evaluation.intervals import proportion
 from stillhouse.receipt.arms import differences, exact
 from stillhouse.receipt.flips import flips_drawn, mistakes_drawn
 from stillhouse.receipt.outcomes import CONTROLS, Json, Outcomes
+from stillhouse.receipt.trust import trusted
 from stillhouse.receipt.two_classes import two_classes
 
 MATRIX = 12  # classes; more do not fit a page, and become a list
@@ -40,6 +41,8 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "quantity": None if found.schema.quantity is None else asdict(found.schema.quantity),
         "classes": list(found.schema.classes),
         "alpha": found.verdict.get("alpha"),
+        "life": found.verdict.get("life"),
+        "frozen": found.verdict.get("rows"),
         "champion": None
         if found.champion is None
         else {"version": found.champion["version"], "head": found.champion.get("head")},
@@ -52,6 +55,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         else NO_MISTAKES,
         **(decided(found) if found.task.decides else NOTHING_DECIDED),
         "two_classes": two_classes(found),
+        "trust": trusted(found, show_rows=show_rows),
         "errors": None if found.task.decides else error_table(found),
         "robustness": robust(found),
         "latency": found.latency,
@@ -230,6 +234,7 @@ def robust(found: Outcomes) -> Json:
         "curves": stored.get("curves") or [],
         "transfer": stored.get("transfer"),
         "corruptions": list(stored.get("corruptions") or []),
+        "probes": list(stored.get("probes") or []),
         "not_measured": list(stored.get("not_measured") or []),
     }
 

@@ -3,7 +3,7 @@ the rest of the room is pure functions of it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +48,8 @@ class Outcomes:
         champion: The version in production with its head, or None.
         champion_logits: [N, C], the champion asked again on today's rows; None when there is none.
         seconds: step → seconds of work.
+        slice_rows: `slice/<place in verdict.slices>` → [N], 1 where the row is in it.
+        unlike: Kind → what the student answers to rows that no source would give, [M, C].
     """
 
     model: str
@@ -74,6 +76,8 @@ class Outcomes:
     champion: Json | None
     champion_logits: Tensor | None
     seconds: Mapping[str, float]
+    slice_rows: Mapping[str, Tensor] = field(default_factory=dict)
+    unlike: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def known(self) -> Tensor:

@@ -14,6 +14,17 @@ NAMES = {
     "test/ece": "Calibration, ECE",
     "test/nll": "Log-likelihood, NLL",
     "test/brier": "Brier score",
+    "test/adaptive_ece": "Calibration, equal bins",
+    "test/aurc": "Risk by coverage, AURC",
+    "test/worst_class": "Worst class",
+    "slices/worst": "Worst slice",
+    "fidelity/agreement": "Agrees with its teacher",
+    "fidelity/worst_class": "Agrees, worst class",
+    "ood/noise": "Noise told apart, AUROC",
+    "ood/mixed": "Mixed rows told apart, AUROC",
+    "flips/negative": "Negative flips",
+    "flips/worst_class": "Negative flips, worst class",
+    "flips/worst_slice": "Negative flips, worst slice",
     "test/auc": "Ranking, AUC",
     "test/sensitivity": "Sensitivity",
     "test/specificity": "Specificity",
@@ -27,7 +38,6 @@ NAMES = {
     "robust/linf/accuracy": "Under attack, L∞",
     "robust/l2/accuracy": "Under attack, L2",
     "corruption/mean_accuracy": "Under corruption, mean",
-    "receipt/negative_flips": "Negative flips",
     "receipt/gain_over_none": "Gain over none",
     "receipt/gain_over_hard": "Gain over hard",
     "edge/size_kb": "Size",
@@ -37,6 +47,7 @@ NAMES = {
     "edge/parity_max_error": "ONNX against PyTorch",
     "edge/macs": "Work",
 }
+UNSCALED = ("/ece", "/auc", "/adaptive_ece", "/aurc", "/noise", "/mixed")  # as in the literature
 AT_MOST = "<="
 BOUND_AT = 35.0  # per cent of the strip's width; right of it the rule is met
 LEFT, RIGHT = 31.0, 60.0  # room on both sides, per cent
@@ -61,6 +72,8 @@ class Ruled:
         seen: Which rows it read.
         note: What would decide, why it was not asked; empty else.
         strip: Low, estimate, high in per cent of the strip's width; None if nothing was observed.
+        guards: Whether it is an alarm.
+        about: Which part of the rows was worst, where that is judged.
         shortfall: How far the nearer end is on the wrong side of the bound, in widths of the
             interval; 0 if it is not.
     """
@@ -80,6 +93,20 @@ class Ruled:
     note: str
     strip: tuple[float, float, float] | None
     shortfall: float
+    guards: bool = False
+    about: str = ""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it has to pass; an alarm only must not go off."""
+        return self.gates and not self.guards
+
+    @property
+    def said(self) -> str:
+        """The verdict in a word."""
+        if self.guards and self.verdict != "not_applicable":
+            return "quiet" if self.verdict == "pass" else "alarm"
+        return "not asked" if self.verdict == "not_applicable" else self.verdict
 
     @property
     def label(self) -> str:
@@ -143,6 +170,8 @@ def _ruled(rule: Json, champion: str, attacks: list[Json]) -> Ruled:
         note=_note(rule),
         strip=_strip(rule, most),
         shortfall=_shortfall(rule, most),
+        guards=bool(rule.get("guards")),
+        about=numbers.plain(rule.get("about") or "", 160),
     )
 
 
@@ -191,7 +220,7 @@ def _unit(unit: str | None, metric: str, against: str) -> tuple[str, float]:
     """Return unit and factor; a share is read as per cent, a difference of shares as points, a
     calibration error as it is in the literature.
     """
-    if unit == "share" and not metric.endswith(("/ece", "/auc")):
+    if unit == "share" and not metric.endswith(UNSCALED):
         return ("points" if against else "%"), 100.0
     return ("" if unit in (None, "share") else numbers.plain(unit, 12)), 1.0
 
@@ -221,6 +250,10 @@ def _seen(rule: Json) -> str:
 
 
 def _note(rule: Json) -> str:
+    if rule.get("about") and rule["verdict"] != "not_applicable":
+        return numbers.plain(rule["about"], 120)
+    if rule["verdict"] == "not_applicable" and rule.get("guards"):
+        return "not asked: no slice was looked at"
     if rule["verdict"] == "not_applicable":
         return "not asked: no version in production"
     if rule["verdict"] == "undecided" and rule["observed"] is None:

@@ -119,9 +119,12 @@ def _row(rule: Ruled, receipt: Json) -> Row:
         if rule.against == "champion" and flips["against"]
         else ""
     )
-    if rule.verdict == "undecided":
+    if rule.guards:
+        note = rule.said
+    elif rule.verdict == "undecided":
         note = "~" + rule.note.split()[1] if rule.note.startswith("about") else rule.note
-    name = rule.label if rule.gates else f"{rule.label} (watched)"
+    kind = " (alarm)" if rule.guards else "" if rule.gates else " (watched)"
+    name = f"{rule.label}{kind}"
     return Row(
         MARKS[rule.verdict],
         name,

@@ -107,7 +107,7 @@ def kept(receipt: Json) -> str:
 
 def _promoted(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
     champion = version(receipt)
-    decide = [r for r in found if r.gates and r.verdict != "not_applicable"]
+    decide = [r for r in found if r.decides and r.verdict != "not_applicable"]
     who = name(receipt)
     first = (
         f"{numbers.capital(who)} replaces {champion}."
@@ -158,7 +158,9 @@ def _unsaid(receipt: Json, found: list[Ruled]) -> list[Line]:
                 "flips",
             )
         )
-    watched = [r for r in found if not r.gates and r.verdict in ("fail", "undecided")]
+    watched = [
+        r for r in found if not r.gates and not r.guards and r.verdict in ("fail", "undecided")
+    ]
     for rule in sorted(watched, key=lambda r: r.verdict)[:2]:
         lines.append(Line(_watched(rule), "rules"))
     rows = receipt["data"]["rows"]
@@ -188,8 +190,11 @@ def _watched(rule: Ruled) -> str:
 
 
 def _held(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
-    decide = [r for r in found if r.gates and r.verdict != "not_applicable"]
+    decide = [r for r in found if r.decides and r.verdict != "not_applicable"]
     open_ = [r for r in decide if r.verdict == "undecided"]
+    alarms = [r for r in found if r.gates and r.guards and r.verdict == "undecided"]
+    if alarms and not open_:
+        return _alarmed(receipt, alarms)
     if not open_:
         return f"{_stays(receipt)} No rule that decides applies, so nothing was shown.", [
             Line(
@@ -210,6 +215,22 @@ def _held(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
     lines = [Line(_would_decide(r, receipt), "rules") for r in open_]
     lines.append(Line("Or state a wider bound, before looking at new rows, that you would accept."))
     return f"{_stays(receipt)} {score}: {which}.", lines
+
+
+def _alarmed(receipt: Json, alarms: list[Ruled]) -> tuple[str, list[Line]]:
+    """Every rule was passed, and yet: say where it collapses."""
+    first = alarms[0]
+    lead = (
+        f"{_stays(receipt)} Every rule that decides was passed, but an alarm went off: "
+        f"{first.name.lower()} {first.observed} {first.interval}{first.amount}, in {first.about}, "
+        f"where {first.limit} was to be expected."
+    )
+    return lead, [
+        Line(
+            "Look at the rows of that slice, and at what it has that the others have not.", "trust"
+        ),
+        Line("More labelled rows of that kind, or a teacher that knows them.", "data"),
+    ]
 
 
 def _would_decide(rule: Ruled, receipt: Json) -> str:

@@ -111,7 +111,7 @@ def outcomes(job: Job) -> Outcomes:
     files = job.files
     test = prepared.load(files, "test")
     exported = files.read_tensors("export/outcomes.safetensors")
-    champion = _champion(files)
+    champion, gated = _champion(files), files.read_tensors("gate/outcomes.safetensors")
     return Outcomes(
         model=str(job.params["model"]),
         schema=test.schema,
@@ -135,9 +135,13 @@ def outcomes(job: Job) -> Outcomes:
         robustness=files.read_json("robustness/robustness.json"),
         verdict=files.read_json("gate/verdict.json"),
         champion=champion,
-        champion_logits=files.read_tensors("gate/outcomes.safetensors").get("champion_logits")
-        if champion
-        else None,
+        champion_logits=gated.get("champion_logits") if champion else None,
+        slice_rows={name: rows for name, rows in gated.items() if name.startswith("slice/")},
+        unlike={
+            name.removeprefix("unlike/"): logits
+            for name, logits in gated.items()
+            if name.startswith("unlike/")
+        },
         seconds={
             step: float(files.read_json(f"{step}/{step}.timing.json")["seconds"]) for step in BEFORE
         },
