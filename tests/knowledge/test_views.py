@@ -100,7 +100,7 @@ def test_a_build_that_died_in_the_second_view_goes_on_there(
 
 
 def test_a_list_of_answers_knows_nothing_of_changed_rows(digits: Dataset, tmp_path: Path) -> None:
-    listed = Listed(digits.rows, torch.full((len(digits), 10), 0.1))
+    listed = Listed(digits.rows, torch.full((len(digits), 10), 0.1), "probabilities")
     with pytest.raises(UsageError, match="answers by a row's number"):
         stored(listed, digits, tmp_path)
     stored(listed, digits, tmp_path, Views(1, (), 0))
