@@ -7,7 +7,7 @@ from release import house
 
 from stillhouse.errors import Corrupt, Refused, UsageError
 from stillhouse.release import memory
-from stillhouse.release.promote import Promotion, promote
+from stillhouse.release.promote import Promotion, promote, rollback
 from stillhouse.release.registry import Registry
 from stillhouse.release.status import problems, status
 
@@ -52,8 +52,9 @@ def test_a_ledger_that_grows_is_believed_and_remembered(grown: Registry) -> None
     seen = memory.recall(grown)
     assert (seen.head, seen.chain) == (3, grown.state().chain)
     promote(grown, 1, 3, evidence="e" * 64)
-    assert memory.read(grown).head == 4
-    assert memory.recall(grown).head == 4
+    assert memory.recall(grown).head == 4, "whoever promotes has seen it, and may not come again"
+    rollback(grown, 4)
+    assert (memory.recall(grown).head, memory.read(grown).head) == (5, 5)
     assert problems(grown) == []
 
 
@@ -65,6 +66,17 @@ def test_whoever_promotes_remembers_the_head_that_it_made(
     registry.mlflow.delete_model_version(f"{model}--ledger", "1")
     with pytest.raises(Corrupt, match="head is 0, and was 1"):
         memory.read(registry)
+
+
+def test_a_promotion_on_a_ledger_that_was_exchanged_does_not_make_it_believed(
+    root: Path, model: str, grown: Registry
+) -> None:
+    edit(root, model, 3, 1)
+    seen = memory.recall(grown)
+    promote(grown, 2, 3, evidence="e" * 64)
+    assert memory.recall(grown) == seen
+    with pytest.raises(Corrupt, match="one was changed"):
+        memory.read(grown)
 
 
 def test_the_newest_entry_edited_in_the_database_is_seen_though_the_head_is_the_same(

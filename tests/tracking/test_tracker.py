@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,11 +147,30 @@ def test_a_run_whose_process_died_is_marked_killed_and_one_that_lives_is_left(
     assert (status[dead.run_id], status[alive.run_id]) == ("KILLED", "RUNNING")
 
 
-def test_a_process_that_got_a_dead_ones_number_is_not_taken_for_it() -> None:
-    mine = owner.tags()
-    assert not owner.is_dead(mine)
-    assert owner.is_dead({**mine, owner.BORN: "1"})
-    assert not owner.is_dead({**mine, owner.BORN: "1", owner.HOST: "another"})
+def test_a_process_that_got_a_dead_ones_number_is_not_taken_for_it(tmp_path: Path) -> None:
+    here = Workspace(tmp_path / "here")
+    mine = owner.tags(here)
+    assert not owner.is_dead(mine, here)
+    assert owner.is_dead({**mine, owner.BORN: "1"}, here)
+
+
+def test_another_hosts_run_is_left_alone_unless_its_workspace_is_this_one(
+    place: Place, model: str
+) -> None:
+    theirs = opened(place, model, "one key")
+    client(place).set_tag(theirs.run_id, owner.HOST, "another")
+    client(place).set_tag(theirs.run_id, owner.WORKSPACE, "a clone's")
+    mine = opened(place, model, "one key")
+    assert (mine.resumed, mine.run_id != theirs.run_id) == (False, True)
+    opened(place, model, "another key")
+    assert client(place).get_run(theirs.run_id).info.status == "RUNNING"
+    mine.finish()
+    here = owner.tags(theirs.workspace)[owner.WORKSPACE]
+    client(place).set_tag(theirs.run_id, owner.WORKSPACE, here)
+    assert opened(place, model, "one key").run_id == theirs.run_id, "its host was lost"
+    client(place).set_tag(theirs.run_id, owner.HOST, "another")
+    opened(place, model, "another key")
+    assert client(place).get_run(theirs.run_id).info.status == "KILLED"
 
 
 def test_a_failed_run_says_why_without_secrets(place: Place, model: str) -> None:

@@ -1,11 +1,19 @@
-"""Which process owns a run, so that one whose owner died can be told from one that goes on."""
+"""Which process of which workspace owns a run, so that one whose owner died can be told from one
+that goes on.
+"""
 
 import os
+import secrets
 import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from stillhouse.environment import HIDDEN
+from stillhouse.workspace import Workspace
+
 PID, HOST, BORN = "stillhouse.pid", "stillhouse.host", "stillhouse.process"
+WORKSPACE = "stillhouse.workspace"
+_NAME = f"{HIDDEN}/workspace.json"
 
 
 def started(pid: int) -> str:
@@ -20,29 +28,38 @@ def started(pid: int) -> str:
     return "" if fields[0] == "Z" else fields[19]  # field 22 of proc(5): clock ticks since boot
 
 
-def tags() -> dict[str, str]:
-    """Return the tags that name this process."""
-    return {PID: str(os.getpid()), HOST: socket.gethostname(), BORN: started(os.getpid())}
+def tags(workspace: Workspace) -> dict[str, str]:
+    """Return the tags that name this process and its workspace."""
+    return {
+        PID: str(os.getpid()),
+        HOST: socket.gethostname(),
+        BORN: started(os.getpid()),
+        WORKSPACE: _identity(workspace),
+    }
 
 
-def is_dead(found: Mapping[str, str]) -> bool:
-    """Whether the owner that these tags name was a process of this host and is gone.
+def is_dead(found: Mapping[str, str], workspace: Workspace) -> bool:
+    """Whether the owner that these tags name is gone; asked by whoever holds the workspace.
 
-    Another host's is never called dead.
+    A process of this host can be looked at. One of another host cannot be asked, and is never
+    called dead unless it worked in this very workspace, which is ours alone now: its host was lost,
+    as a worker's is whose container began anew.
     """
     pid = found.get(PID, "")
-    if found.get(HOST) != socket.gethostname() or not pid.isdigit():
-        return False
-    return started(int(pid)) != found.get(BORN, "")
+    if found.get(HOST) != socket.gethostname():
+        return found.get(WORKSPACE) == _identity(workspace)
+    return pid.isdigit() and started(int(pid)) != found.get(BORN, "")
 
 
-def lives_here(found: Mapping[str, str]) -> bool:
-    """Whether the owner is another process of this host that still runs.
+def is_anothers(found: Mapping[str, str], workspace: Workspace) -> bool:
+    """Whether the owner is another process that may still run."""
+    mine = tags(workspace)
+    me = all(found.get(name) == mine[name] for name in (PID, HOST))
+    return not me and PID in found and not is_dead(found, workspace)
 
-    One of another host cannot be asked: a worker that went on from where a lost one stopped takes
-    its run up.
-    """
-    mine = tags()
-    if found.get(HOST) != mine[HOST] or found.get(PID) == mine[PID]:
-        return False
-    return not is_dead(found)
+
+def _identity(workspace: Workspace) -> str:
+    """Return what names this folder wherever it is mounted, made at the first call."""
+    if not (workspace.root / _NAME).is_file():
+        workspace.write_json(_NAME, {"id": secrets.token_hex(8)})
+    return str(workspace.read_json(_NAME)["id"])

@@ -11,6 +11,7 @@ from stillhouse.environment import Place
 from stillhouse.failpoints import failpoint
 from stillhouse.tracking import owner
 from stillhouse.tracking.client import Exists, call, client, read
+from stillhouse.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +66,7 @@ def bury(mlflow: "MlflowClient", place: Place, experiment: str, run_key: str) ->
     """
     for run in search(mlflow, place, experiment, "attributes.status = 'RUNNING'"):
         tags = run.data.tags
-        if owner.is_dead(tags) and tags.get(RUN_KEY) != run_key:
+        if owner.is_dead(tags, Workspace(place.root)) and tags.get(RUN_KEY) != run_key:
             call(partial(mlflow.set_terminated, run.info.run_id, "KILLED"), place)
 
 
@@ -81,7 +82,8 @@ def abandoned(place: Place, model: str) -> bool:
     if found is None:
         return False
     running = search(mlflow, place, str(found.experiment_id), "attributes.status = 'RUNNING'")
-    return any(owner.is_dead(run.data.tags) for run in running if RUN_KEY in run.data.tags)
+    workspace = Workspace(place.root)
+    return any(owner.is_dead(run.data.tags, workspace) for run in running if RUN_KEY in run.data.tags)
 
 
 def find_or_create(
@@ -95,13 +97,17 @@ def find_or_create(
     """Return the run of this key and whether it was there.
 
     MLflow's client repeats lost calls, so several may be: the oldest counts. One that is open in
-    another living process, such as a clone's, is left to it.
+    another process that may live, such as a clone's, is left to it.
     """
-    key = tags[RUN_KEY].replace("'", "")
+    key, workspace = tags[RUN_KEY].replace("'", ""), Workspace(place.root)
 
     def ours() -> list[Any]:
         found = search(mlflow, place, experiment, f"tags.`{RUN_KEY}` = '{key}'")
-        return [r for r in found if r.info.status != "RUNNING" or not owner.lives_here(r.data.tags)]
+        return [
+            r
+            for r in found
+            if r.info.status != "RUNNING" or not owner.is_anothers(r.data.tags, workspace)
+        ]
 
     found = ours()
     if not found:

@@ -119,7 +119,7 @@ class Tracker:
         mine = {
             RUN_KEY: run_key,
             "stillhouse.start": clock.now().isoformat(timespec="seconds"),
-            **owner.tags(),
+            **owner.tags(workspace),
         }
         bury(mlflow, place, experiment, run_key)
         run_id, old = find_or_create(
@@ -274,7 +274,7 @@ class Tracker:
         known = self._known_children(parent)
         if record["name"] in known:
             return
-        tags = {PARENT: parent, NAME: record["name"], **owner.tags(), **record["tags"]}
+        tags = {PARENT: parent, NAME: record["name"], **owner.tags(self.workspace), **record["tags"]}
         failpoint("tracking.before_child")
         made = call(
             lambda: self._mlflow.create_run(self.experiment, record["at"], tags, record["name"]),
@@ -308,12 +308,16 @@ class Tracker:
         Delete those that were cut short, or that MLflow's client made twice because an answer was
         lost; those of another process that still lives are left to it.
         """
-        mine, names = owner.tags(), set()
+        mine, names = owner.tags(self.workspace), set()
         for run in search(
             self._mlflow, self.place, self.experiment, f"tags.`{PARENT}` = '{parent}'"
         ):
             tags = run.data.tags
-            ours = tags.items() >= mine.items() or owner.PID not in tags or owner.is_dead(tags)
+            ours = (
+                tags.items() >= mine.items()
+                or owner.PID not in tags
+                or owner.is_dead(tags, self.workspace)
+            )
             if CHILD in tags:
                 names.add(tags[CHILD])
             elif ours:
