@@ -3,9 +3,11 @@ import sys
 import textwrap
 
 import pytest
+import torch
 
 from stillhouse import config, plugins
 from stillhouse.errors import PluginNotFound, SettingsError
+from stillhouse.training.randomness import random_state
 
 MINE = """
 from stillhouse.distillation.method import Method
@@ -68,6 +70,16 @@ def test_a_users_file_brings_the_classes_it_defines_and_not_those_it_imports(tmp
     assert plugins.find("methods", "my_kd").origin == "my_plugins.py"
     assert plugins.find("methods", "kd").origin == "stillhouse"
     assert config.plugin("methods", {"name": "my_kd", "strength": 2.0}, where="x").strength == 2.0
+
+
+def test_a_file_that_draws_numbers_as_it_is_imported_moves_no_generator(tmp_path):
+    draws = "import random, numpy, torch\nrandom.random(); numpy.random.rand(); torch.rand(1)\n"
+    (tmp_path / "drawing.py").write_text(draws + MINE)
+    before = random_state()
+    plugins.use(["drawing.py"], tmp_path)
+    torch.testing.assert_close(random_state(), before, rtol=0, atol=0)
+    exec(draws)
+    assert not torch.equal(random_state()["torch"], before["torch"])
 
 
 def test_a_users_package_is_found_too(tmp_path):

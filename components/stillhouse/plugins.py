@@ -6,12 +6,14 @@ base classes below among their bases.
 """
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import inspect
+import random
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -179,6 +181,25 @@ def _import_file(path: Path, entry: str) -> ModuleType:
     return module
 
 
+@contextlib.contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """A module that draws numbers as it is imported, which happens once in a process, must not move
+    those that weights are drawn from. Nobody has drawn from a library that is not there yet.
+    """
+    numpy, torch = (sys.modules.get(name) for name in ("numpy", "torch"))
+    python = random.getstate()
+    of_numpy = numpy.random.get_state() if numpy else None
+    of_torch = torch.get_rng_state() if torch else None
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        if numpy:
+            numpy.random.set_state(of_numpy)
+        if torch:
+            torch.set_rng_state(of_torch)
+
+
 def _import_named(entry: str, root: Path) -> ModuleType:
     path = root / entry
     try:
@@ -189,11 +210,13 @@ def _import_named(entry: str, root: Path) -> ModuleType:
                     where="plugins",
                     fix="Paths are relative to params.yaml.",
                 )
-            return _import_file(path, entry)
+            with _random_states_kept():
+                return _import_file(path, entry)
         if str(root) not in sys.path and (root / entry.partition(".")[0]).is_dir():
             sys.path.insert(0, str(root))
         points = [e for e in _offered() if e.name == entry]
-        return importlib.import_module(points[0].value.partition(":")[0] if points else entry)
+        with _random_states_kept():
+            return importlib.import_module(points[0].value.partition(":")[0] if points else entry)
     except SettingsError:
         raise
     except Exception as error:

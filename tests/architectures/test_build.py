@@ -61,6 +61,8 @@ def test_wrong_settings_are_refused(spec: dict[str, object], error: type[Excepti
 
 
 MINE = """
+import random
+import numpy as np
 from torch import nn
 from stillhouse.architectures.architecture import Architecture
 class WrongShape(Architecture):
@@ -69,6 +71,11 @@ class WrongShape(Architecture):
 class WrongInput(Architecture):
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         return nn.Linear(shape[0] + 1, classes)
+class Drawing(Architecture):
+    def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
+        net = nn.Linear(shape[0], classes)
+        nn.init.constant_(net.weight, np.random.rand() + random.random())
+        return net
 class RightShape(Architecture):
     def build(self, shape: tuple[int, ...], classes: int) -> nn.Module:
         return nn.Linear(shape[0], classes)
@@ -91,3 +98,15 @@ def test_a_net_of_another_shape_is_refused(tmp_path, name: str, said: str):
             built({"name": name})
     finally:
         plugins.use([], tmp_path)
+
+
+def test_weights_that_are_drawn_from_pythons_and_numpys_generators_depend_on_the_seed_too(tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    plugins.use(["mine.py"], tmp_path)
+    try:
+        one, two = built({"name": "drawing"}), built({"name": "drawing"})
+        other = built({"name": "drawing"}, seed=1)
+    finally:
+        plugins.use([], tmp_path)
+    assert torch.equal(one.net.weight, two.net.weight)
+    assert not torch.equal(one.net.weight, other.net.weight)

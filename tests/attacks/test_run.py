@@ -278,6 +278,17 @@ def test_an_attack_that_draws_from_the_global_generator_does_not_move_it():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_an_attack_that_draws_from_the_global_generator_gives_the_same_rows_each_time():
+    class Wild(Attack):
+        def perturb(self, model, inputs, targets, *, threat, generator):
+            return inputs + torch.rand_like(inputs) / 10
+
+    inputs, targets = data()
+    first, second = (attacked(Wild(), inputs, targets).inputs for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, inputs)
+
+
 def test_rows_made_in_inference_mode_can_be_attacked():
     with torch.inference_mode():
         inputs, targets = data()

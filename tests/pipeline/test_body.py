@@ -1,7 +1,10 @@
 """A step that fails leaves what was there, and says what failed."""
 
+import json
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from release import house
@@ -18,7 +21,7 @@ def run(root: Path, ask: str) -> None:
             torch.empty(10**17)
         if ask == "trouble":
             raise RuntimeError("the shapes do not fit")
-        return {"data/rows": 1.0}
+        return {"data/rows": float(torch.rand(()) + np.random.rand() + random.random())}
 
     step = Step("prepare", body, (), ("data.json",), ("prepare",), lambda params: None)
     run_body(step, Workspace(root), params={}, place=house.place(root), progress=silent)
@@ -37,3 +40,16 @@ def test_a_step_without_memory_ends_as_that_and_its_old_files_are_whole(
         run(tmp_path, ask)
     assert type(caught.value) is error
     assert (tmp_path / "artifacts/prepare/prepare.timing.json").read_bytes() == before
+
+
+def test_what_a_step_draws_from_the_global_generators_does_not_depend_on_what_was_drawn_before(
+    tmp_path: Path,
+) -> None:
+    def drawn() -> float:
+        run(tmp_path, "nothing")
+        metrics = json.loads((tmp_path / "artifacts/prepare/metrics.json").read_bytes())
+        return float(metrics["data/rows"])
+
+    first = drawn()
+    torch.rand(3), np.random.rand(3), random.random()
+    assert drawn() == first

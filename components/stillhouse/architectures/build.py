@@ -12,6 +12,7 @@ from stillhouse.errors import UsageError
 from stillhouse.models.access import accept
 from stillhouse.models.classifier import Classifier, model_of
 from stillhouse.models.normalize import Normalize
+from stillhouse.training.randomness import own_random_state
 
 
 def build_classifier(
@@ -36,8 +37,7 @@ def build_classifier(
     """
     architecture: Architecture = config.plugin("architectures", spec, where=where)
     accept(spec["name"], architecture.accepts, schema.kind)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_state(seed):
         net = architecture.build(normalize.shape, len(schema.outputs))
         model = model_of(schema, copy.deepcopy(normalize), net)
         _refuse_other_shape(model, schema, spec["name"], where)

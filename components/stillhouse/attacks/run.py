@@ -15,6 +15,7 @@ from stillhouse.attacks.result import UNLIMITED, Budget, Result
 from stillhouse.attacks.sense import require_answers, require_fit, require_gradients
 from stillhouse.attacks.threat import Threat
 from stillhouse.errors import StillhouseError, UsageError
+from stillhouse.training.randomness import own_random_state
 
 VOTES = 20  # as many answers as the published attacks on models that draw average over
 _LOOKED_AT = 16  # rows that are asked twice to see whether the model draws
@@ -76,9 +77,9 @@ def run_attack(
     goals = targets.detach().clone()
     asked = Meter(model, budget)
     seen = (surrogate if attack.on_surrogate else None) or asked
-    with frozen(model), frozen(surrogate or model), torch.random.fork_rng(devices=[]):
-        # a model that draws does so by the caller's seed, and the same way each time
-        torch.manual_seed(generator.initial_seed())
+    # a model or an attack that draws elsewhere does so by the caller's seed, the same way each time
+    random_state = own_random_state(generator.initial_seed())
+    with frozen(model), frozen(surrogate or model), random_state:
         judge = Judge.of(asked, found, goals, batch)
         clean = judge.right(found, goals, check=True)
         right = torch.nonzero(clean).flatten()

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from stillhouse import plugins
@@ -24,7 +23,7 @@ def check(module: str, settings: Mapping[str, Any], *, where: str) -> None:
     Raises:
         SettingsError: There is no such thing, it is no nn.Module, or its parameters are others.
     """
-    found = _found(module, where)
+    found = plugins.named(module, where=f"{where}.module")
     if inspect.isclass(found) and not issubclass(found, nn.Module):
         raise SettingsError(
             f"'{module}' is no nn.Module but a {found.__mro__[1].__name__}.",
@@ -60,14 +59,6 @@ def check(module: str, settings: Mapping[str, Any], *, where: str) -> None:
             )
 
 
-def _found(module: str, where: str) -> Any:
-    """A module that draws numbers as it is imported must not move those that weights are drawn
-    from.
-    """
-    with torch.random.fork_rng(devices=[]):
-        return plugins.named(module, where=f"{where}.module")
-
-
 def make(
     module: str,
     settings: Mapping[str, Any],
@@ -89,7 +80,7 @@ def make(
         SettingsError: As `check`, or it does not make a net of these.
     """
     check(module, settings, where=where)
-    found = _found(module, where)
+    found = plugins.named(module, where=f"{where}.module")
     features = shape[0] if len(shape) == 3 else shape[-1]
     offered = dict(zip(OFFERED, (shape, classes, classes, features, features), strict=True))
     known = inspect.signature(found).parameters

@@ -35,12 +35,16 @@ def run_body(
     """
     import torch
 
+    from stillhouse.training.randomness import own_random_state
+
     torch.set_num_threads(place.threads)
     files = StepFiles(workspace, step.name)
     workspace.remove(f".stillhouse/new/{step.name}")
     job = Job(files, params, place, workspace.clock, progress, told=told)
     began = workspace.clock.seconds()
-    with _short_of_memory():
+    # A source or another plugin may draw from the global generators: whatever this process did
+    # before, it draws the same.
+    with own_random_state(0), _short_of_memory():
         metrics = step.run(job)
     job.timing["seconds"] = round(workspace.clock.seconds() - began, 3)
     files.write_bytes(

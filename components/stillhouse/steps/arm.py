@@ -34,6 +34,7 @@ from stillhouse.models.normalize import Normalize
 from stillhouse.steps.step import Progress, silent
 from stillhouse.teachers.recall import recall
 from stillhouse.training.fit import Fitted, fit
+from stillhouse.training.randomness import own_random_state
 from stillhouse.workspace import StepFiles, dump_json, sha256
 
 READS = (
@@ -182,8 +183,7 @@ def train(
         seed,
         "distill.student",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with own_random_state(seed):
         loss = objective(
             arm,
             own,

@@ -16,6 +16,7 @@ from stillhouse.models import own
 from stillhouse.teachers.classes import order, require_count
 from stillhouse.teachers.scaling import by_feature, scaled
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
+from stillhouse.training.randomness import own_random_state
 from stillhouse.workspace import dump_json, dump_tensors, parse_tensors
 
 WEIGHTS, FORM = "teacher.safetensors", "form.json"
@@ -90,8 +91,7 @@ class Module(Teacher):
         return Answering(model)
 
     def _made(self, form: Mapping[str, Any], schema: Schema) -> "Scaled":
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with own_random_state(0):
             net = own.make(
                 self.module, self.settings, schema.shape, len(schema.outputs), where="teacher"
             )

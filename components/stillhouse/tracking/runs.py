@@ -83,7 +83,9 @@ def abandoned(place: Place, model: str) -> bool:
         return False
     running = search(mlflow, place, str(found.experiment_id), "attributes.status = 'RUNNING'")
     workspace = Workspace(place.root)
-    return any(owner.is_dead(run.data.tags, workspace) for run in running if RUN_KEY in run.data.tags)
+    return any(
+        owner.is_dead(run.data.tags, workspace) for run in running if RUN_KEY in run.data.tags
+    )
 
 
 def find_or_create(

@@ -274,7 +274,12 @@ class Tracker:
         known = self._known_children(parent)
         if record["name"] in known:
             return
-        tags = {PARENT: parent, NAME: record["name"], **owner.tags(self.workspace), **record["tags"]}
+        tags = {
+            PARENT: parent,
+            NAME: record["name"],
+            **owner.tags(self.workspace),
+            **record["tags"],
+        }
         failpoint("tracking.before_child")
         made = call(
             lambda: self._mlflow.create_run(self.experiment, record["at"], tags, record["name"]),
