@@ -14,6 +14,7 @@ from faults.tally import TALLY
 from stillhouse.release import ledger
 
 TWO = (Client("promote", 2, 1), Client("promote", 3, 1))
+THREE = (*TWO, Client("promote", 4, 1))
 FROM_NOTHING = (Client("promote", 2, 0), Client("promote", 3, 0))
 AND_BACK = (*TWO[:1], Client("rollback", 0, 2), Client("rollback", 0, 2))
 FORGED = (*TWO, Client("forge", 9, 0))
@@ -155,11 +156,7 @@ CONFIGURATIONS = {
         Bounds(1, 1, stale=True, longest=4),
         (1,),
     ),
-    "three promoters, a kill and a bad write": (
-        (*TWO, Client("promote", 4, 1)),
-        Bounds(1, 1, longest=6),
-        (1,),
-    ),
+    "three promoters, a kill and a bad write": (THREE, Bounds(1, 1, longest=6), (1,)),
     "two promoters and two operators, a kill and a bad write": (
         (Client("promote", 3, 2), *AND_BACK),
         Bounds(1, 1, longest=7),
@@ -174,6 +171,37 @@ CONFIGURATIONS = {
         (Client("promote", 2, 2), Client("rollback", 0, 2), Client("forge", 9, 0)),
         Bounds(1, 1, longest=6),
         (1, 4),
+    ),
+    "two promoters, old readings, two kills and two bad writes": (
+        TWO,
+        Bounds(2, 2, stale=True, longest=6),
+        (1,),
+    ),
+    "three promoters, two kills and two bad writes": (THREE, Bounds(2, 2, longest=7), (1,)),
+    "three promoters, old readings, a kill and a bad write": (
+        THREE,
+        Bounds(1, 1, stale=True, longest=4),
+        (1,),
+    ),
+    "three promoters, old readings, two kills and a bad write": (
+        THREE,
+        Bounds(2, 1, stale=True, longest=4),
+        (1,),
+    ),
+    "four promoters, a kill and a bad write": (
+        (*THREE, Client("promote", 5, 1)),
+        Bounds(1, 1, longest=7),
+        (1,),
+    ),
+    "two promoters and two operators, two kills and two bad writes": (
+        (Client("promote", 3, 2), *AND_BACK),
+        Bounds(2, 2, longest=8),
+        (1, 4),
+    ),
+    "the same promotion twice beside another, old readings": (
+        (TWO[0], *TWO),
+        Bounds(2, 2, stale=True, longest=4),
+        (1,),
     ),
     "the same promotion twice": (
         (Client("promote", 2, 1), Client("promote", 2, 1)),
