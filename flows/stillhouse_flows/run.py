@@ -4,18 +4,21 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stillhouse import environment
 from stillhouse.clock import SYSTEM
+from stillhouse.workspace import Workspace
 from stillhouse_flows import databases, notify, orphans, reach, server, show, work
 
 if TYPE_CHECKING:
     from stillhouse.environment import Place
     from stillhouse.pipeline import Project, Result
     from stillhouse.pipeline.publish import Published
+
+HOLDER = "stillhouse run"
 
 
 def run_project(
@@ -34,13 +37,14 @@ def run_project(
     servers = reach.probes(place)
     databases.seed(root)
     with ExitStack() as stack:
-        fresh = not (root / "dvc.lock").is_file() and (root / "params.yaml").is_file()
-        early = stack.enter_context(_server(place)) if fresh else None
+        early = _early(place, stack)
         progress = stack.enter_context(show.progress())
         from stillhouse.pipeline import Project
 
         project = Project.open(root, sets, told=show.note, progress=progress)
-        stack.enter_context(project.held("stillhouse run", waiting=show.waiting))
+        stack.enter_context(
+            closing(project) if early else project.held(HOLDER, waiting=show.waiting)
+        )
         results: list[Result] = []
 
         def each(result: "Result") -> None:
@@ -61,6 +65,25 @@ def run_project(
             show.summary(published, project.artifact("report/receipt.json"), seconds)
             show.named(beside or {})
         return published.exit_code
+
+
+def _early(place: "Place", stack: ExitStack) -> "Callable[[], None] | None":
+    """Start Prefect's server before anything is read where all is stale, as in a fresh clone.
+
+    The workspace is held before that, so that of two commands at one moment only one starts a
+    server on its database.
+    """
+    with ExitStack() as held:
+        if _is_fresh(place.root):
+            held.enter_context(Workspace(place.root).lock(holder=HOLDER, waiting=show.waiting))
+        if _is_fresh(place.root):  # still, now that it is ours
+            stack.enter_context(held.pop_all())
+            return stack.enter_context(_server(place))
+    return None
+
+
+def _is_fresh(root: Path) -> bool:
+    return not (root / "dvc.lock").is_file() and (root / "params.yaml").is_file()
 
 
 def _through_the_flow(

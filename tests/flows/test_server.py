@@ -5,14 +5,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from stillhouse import environment
 from stillhouse.errors import ServerUnreachable
+from stillhouse.workspace import Workspace
 from stillhouse_flows import databases, orphans, server
 from stillhouse_flows.orphans import _ask
+from stillhouse_flows.run import _early
 
 pytestmark = pytest.mark.integration
 
@@ -135,3 +140,21 @@ def test_a_torn_or_old_note_of_a_server_is_not_believed(root: Path):
     for text in ('{"pid": 1, "ur', "{}", '{"pid": 1, "url": "http://127.0.0.1:9/api"}'):
         note.write_text(text)
         assert server.running(root) is None
+
+
+def test_of_two_first_commands_the_one_that_waits_starts_no_server_and_finds_the_work_done(
+    root: Path,
+):
+    (root / "params.yaml").write_text("model: digits\n")
+    with ThreadPoolExecutor(1) as second, ExitStack() as stack:
+        with Workspace(root).lock(holder="the first"):
+            started = second.submit(_early, environment.place(root), stack)
+            time.sleep(0.3)
+            assert not started.done()
+            (root / "dvc.lock").touch()
+        assert started.result(30) is None
+    assert not (root / server.PID_FILE).exists()
+    (root / "dvc.lock").unlink()
+    with ExitStack() as stack:  # the control: alone, it starts one
+        assert _early(environment.place(root), stack) is not None
+        assert (root / server.PID_FILE).exists()
