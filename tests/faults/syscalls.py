@@ -16,6 +16,7 @@ from faults import rooms
 from faults.tally import TALLY
 
 CALLS = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,openat,ftruncate,mkdir"
+OPENS = "openat"
 _CALL = re.compile(r"^\d+ +(\w+)\(", re.MULTILINE)
 # seconds from being attached to, which the kernel shows, to being traced, which it does not
 SETTLE = 0.2
@@ -91,13 +92,22 @@ def _attached(pid: int) -> bool:
 
 
 def points(calls: Counter[str], most: int) -> list[tuple[str, int]]:
-    """Return every (call, n), or `most` of them spread evenly where there are more."""
-    every = [(name, n) for name in sorted(calls) for n in range(1, calls[name] + 1)]
-    return (
-        every
-        if len(every) <= most
-        else [every[round(k * (len(every) - 1) / (most - 1))] for k in range(most)]
-    )
+    """Return (call, n) at which to strike: every call that changes something, and then files that
+    are opened, which are many and mostly read; spread evenly where there are more than `most`.
+    """
+    changing = [(name, n) for name in sorted(calls) if name != OPENS for n in _upto(calls[name])]
+    struck = _spread(changing, most - most // 5)
+    return struck + _spread([(OPENS, n) for n in _upto(calls[OPENS])], most - len(struck))
+
+
+def _upto(count: int) -> range:
+    return range(1, count + 1)
+
+
+def _spread(every: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    if len(every) <= most:
+        return every
+    return [every[round(k * (len(every) - 1) / (most - 1))] for k in range(most)]
 
 
 def kill_through(

@@ -34,11 +34,11 @@ def test_a_writer_killed_at_any_of_its_calls_shows_old_or_new(place: Path) -> No
     [
         ("writer", 60),
         ("body", 90),
-        ("checkpoint", 60),
+        ("checkpoint", 80),
         ("knowledge", 100),
         ("journal", 120),
         ("append", 60),
-        ("tracking", 30),
+        ("tracking", 40),
         ("release", 40),
     ],
 )
