@@ -19,6 +19,12 @@ class Clock(Protocol):
         """Return seconds that only grow, for durations and deadlines."""
         ...
 
+    def worked(self) -> float:
+        """Return seconds of a processor that this process has had, which others that run beside it
+        change little.
+        """
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Wait."""
         ...
@@ -32,6 +38,9 @@ class SystemClock:
 
     def seconds(self) -> float:
         return time.perf_counter()
+
+    def worked(self) -> float:
+        return time.process_time()
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -48,6 +57,9 @@ class ManualClock:
         return self.wall
 
     def seconds(self) -> float:
+        return self.elapsed
+
+    def worked(self) -> float:
         return self.elapsed
 
     def sleep(self, seconds: float) -> None:

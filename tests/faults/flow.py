@@ -48,7 +48,7 @@ IN_ORDER = (
     *(f"step.teacher.{when}_record" for when in WHEN),
     *(f"knowledge.{when}_{what}" for what in ("shard", "manifest") for when in WHEN),
     *(f"step.knowledge.{when}_record" for when in WHEN),
-    *(f"tuning.{when}_{what}" for what in ("ask", "claim") for when in WHEN),
+    *(f"tuning.{when}_{what}" for what in ("engine", "ask", "claim") for when in WHEN),
     *("tuning.before_tell@2", "tuning.between_tells", "tuning.after_tell"),
     *(f"step.tune.{when}_record" for when in WHEN),
     *(f"tracking.{when}_child" for when in ("before", "between", "after")),

@@ -38,11 +38,13 @@ from stillhouse.teachers.teacher import Oracle
 from stillhouse.tracking import Tracker
 from stillhouse.tracking.spool import waiting as tracking_waits
 from stillhouse.tracking.tracker import Child
+from stillhouse.tuning.halving import Halving
 from stillhouse.tuning.study import Plan, search
 from stillhouse.workspace import Workspace, dump_json, sha256, sha256_bytes, write_atomic
 from stillhouse_flows import databases, outbox
 
-PLAN = Plan("student", {"x": FloatDistribution(0, 10)}, 4, 1, ("val/accuracy",), "key")
+SPACE = {"x": FloatDistribution(0, 10)}
+PLAN = Plan("student", SPACE, 4, 2, ("val/accuracy",), "key", Halving(0.25, 0.5))
 MODEL = "small"
 
 

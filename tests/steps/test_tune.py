@@ -59,6 +59,7 @@ def test_every_arm_has_a_study_of_equal_budget_over_the_settings_that_it_has(roo
     assert set(timing) == {
         "seconds",
         *(f"trial/{arm}/{n}/seconds" for arm in found for n in range(3)),
+        *(f"engine/{arm}/{way}/seconds" for arm in found for way in ("sequential", "fleet")),
     }
 
 
@@ -74,6 +75,44 @@ def test_the_same_settings_give_the_same_file_and_another_setting_other_trials(r
     )
     assert again["params"] == before["params"], "the draw is the arm's and the number's"
     assert again["values"] != before["values"]
+
+
+def test_trials_in_one_loop_come_to_what_they_come_to_one_by_one(root: Path) -> None:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for engine in ("sequential", "fleet"):
+        run(root, "tune", changed(f"tune.engine={engine}", "tune.together=3"))
+        study = studies(root)["student"]
+        assert study["engine"] == engine
+        found[engine] = study["trials"]
+    for one, other in zip(found["sequential"], found["fleet"], strict=True):
+        assert one["params"] == other["params"]
+        assert one["values"] == pytest.approx(other["values"], abs=1e-4)
+
+
+def test_halving_drops_trials_and_says_so(root: Path) -> None:
+    half = "tune.halving={first: 0.25, keep: 0.5}"
+    for engine in ("fleet", "sequential"):
+        metrics = run(
+            root, "tune", changed(half, f"tune.engine={engine}", "tune.trials=5", "tune.together=5")
+        )
+        for study in studies(root).values():
+            at = sorted(t.get("at", 1.0) for t in study["trials"])
+            assert at == [0.25, 0.25, 0.5, 1.0, 1.0]
+            assert study["trials"][study["best"]]["state"] == "complete"
+            assert sum(t["state"] == "pruned" for t in study["trials"]) == 3
+        assert metrics["tune/pruned_trials"] == 9
+
+
+def test_a_method_that_looks_inside_is_trained_one_by_one_whatever_is_faster(root: Path) -> None:
+    srd = "distill.method={name: combine, parts: [{name: kd}, {name: srd}]}"
+    run(root, "tune", changed(srd, "tune.trials=2"))
+    assert studies(root)["student"]["engine"] == "sequential"
+    with pytest.raises(
+        SettingsError, match=r"tune\.engine.*'student'.*more than the model's answers"
+    ):
+        run(root, "tune", changed(srd, "tune.trials=2", "tune.engine=fleet"))
+    with pytest.raises(SettingsError, match=r"tune\.engine.*more than one"):
+        run(root, "tune", changed("tune.engine=processes"))
 
 
 def test_an_arm_without_a_space_has_one_trial_and_says_so(root: Path) -> None:
@@ -150,7 +189,7 @@ MINE = """from stillhouse.distillation.method import Method
 
 
 class Hungry(Method):
-    needs = frozenset({"logits", "gradients"})
+    needs = frozenset({"logits", "opinions"})
 
     def forward(self, student, teacher, batch):
         return student.logits.sum(dim=1)
@@ -222,7 +261,7 @@ def test_a_killed_step_goes_on_to_the_same_file(root: Path) -> None:
 def test_a_method_that_needs_more_than_the_teacher_gives_is_refused_by_name(
     root: Path, mine: str
 ) -> None:
-    with pytest.raises(UsageError, match="'hungry' needs gradients"):
+    with pytest.raises(UsageError, match="'hungry' needs opinions"):
         run(root, "tune", changed("distill.method={name: hungry}", f"plugins=[{mine}]"))
     run(root, "tune", changed("distill.method={name: mild}", "tune.trials=1", f"plugins=[{mine}]"))
 
@@ -231,7 +270,7 @@ def test_a_method_that_looks_at_features_is_refused_a_black_box_and_trained_besi
     root: Path,
 ) -> None:
     clear = arms.Material.read(StepFiles(Workspace(root), "tune"))
-    assert clear.gives == {"logits", "features"}
+    assert clear.gives == {"logits", "features", "gradients"}
     section = {"method": {"name": "fitnet"}}
     arms.require_access(section, clear)
     with pytest.raises(
@@ -258,6 +297,9 @@ def test_a_study_that_always_diverges_names_the_rows_or_the_learning_rate(root: 
         ("tune.trials=0", r"tune\.trials"),
         ("tune.trails=5", "Did you mean 'trials'"),
         ("tune.workers=two", r"tune\.workers"),
+        ("tune.engine=fast", r"tune\.engine"),
+        ("tune.halving={first: 1.5}", r"tune\.halving"),
+        ("tune.halving={frist: 0.5}", "first"),
         ("tune.objectives=[val/acuracy]", "Did you mean 'val/accuracy'"),
         ("tune.objectives=[test/accuracy]", "only val chooses"),
         ("distill.method.temperature={float: [-1, 20]}", "temperature"),

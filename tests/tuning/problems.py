@@ -3,16 +3,21 @@
 import os
 import signal
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stillhouse.errors import SettingsError, TrainingFailed
+from stillhouse.tuning.workers import Task
 
 
-def bowl(params: Mapping[str, Any]) -> dict[str, float]:
+def task(x: float) -> Task:
+    """A trial of a value."""
+    return Task(0, {"x": x})
+
+
+def bowl(task: Task) -> dict[str, float]:
     """Best at x = 3."""
+    params = task.params
     return {
         "val/accuracy": 1 - abs(params.get("x", 0.0) - 3) / 10,
         "val/nll": abs(params.get("x", 0.0) - 3),
@@ -20,23 +25,23 @@ def bowl(params: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def half_fail(params: Mapping[str, Any]) -> dict[str, float]:
+def half_fail(task: Task) -> dict[str, float]:
     """No number above 5."""
-    if params["x"] > 5:
+    if task.params["x"] > 5:
         raise TrainingFailed("the loss of rows 4, 7 is not a number.")
-    return bowl(params)
+    return bowl(task)
 
 
-def all_fail(params: Mapping[str, Any]) -> dict[str, float]:
+def all_fail(task: Task) -> dict[str, float]:
     raise TrainingFailed("the loss of rows 4, 7 is not a number.")
 
 
-def misused(params: Mapping[str, Any]) -> dict[str, float]:
+def misused(task: Task) -> dict[str, float]:
     raise SettingsError("the width is wrong.", where="distill.student")
 
 
-def not_a_number(params: Mapping[str, Any]) -> dict[str, float]:
-    return {**bowl(params), "val/nll": float("nan")} if params["x"] > 5 else bowl(params)
+def not_a_number(task: Task) -> dict[str, float]:
+    return {**bowl(task), "val/nll": float("nan")} if task.params["x"] > 5 else bowl(task)
 
 
 @dataclass(frozen=True)
@@ -48,17 +53,17 @@ class Ledger:
     mortal_above: float = 11.0
     stuck: bool = False
 
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, float]:
+    def __call__(self, task: Task) -> dict[str, float]:
         seen = len(
-            [p for p in self.folder.glob("*") if p.read_text().split()[0] == repr(params["x"])]
+            [p for p in self.folder.glob("*") if p.read_text().split()[0] == repr(task.params["x"])]
         )
         name = f"{time.monotonic_ns()}"
         part = self.folder.parent / f"{name}.part"  # others read the folder meanwhile
-        part.write_text(f"{params['x']!r} {os.getpid()}")
+        part.write_text(f"{task.params['x']!r} {os.getpid()}")
         part.rename(self.folder / name)
-        if params["x"] > self.mortal_above and seen < self.deaths:
+        if task.params["x"] > self.mortal_above and seen < self.deaths:
             os.kill(os.getpid(), signal.SIGSTOP if self.stuck else signal.SIGKILL)
-        return bowl(params)
+        return bowl(task)
 
     def runs(self) -> list[str]:
         return [p.read_text().split()[0] for p in sorted(self.folder.glob("*"))]
@@ -73,7 +78,7 @@ class Slow:
 
     folder: Path
 
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, float]:
+    def __call__(self, task: Task) -> dict[str, float]:
         (self.folder / str(os.getpid())).write_text("here")
         time.sleep(600)
-        return bowl(params)
+        return bowl(task)

@@ -2,16 +2,20 @@ import dataclasses
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 from tuning.problems import Ledger, all_fail, bowl, half_fail, misused, not_a_number
 
+from stillhouse import failpoints
 from stillhouse.errors import Busy, SettingsError, TrainingFailed
 from stillhouse.tuning import journal
+from stillhouse.tuning.halving import Halving
+from stillhouse.tuning.plan import Only
 from stillhouse.tuning.study import Plan, search
-from stillhouse.tuning.workers import Pool
+from stillhouse.tuning.workers import Here, Pool, Task
 
 TESTS = Path(__file__).parent.parent
 PLAN = Plan(
@@ -124,11 +128,11 @@ class _Interrupted:
     def __init__(self, after: int) -> None:
         self.left = after
 
-    def __call__(self, params):
+    def __call__(self, task):
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
-        return bowl(params)
+        return bowl(task)
 
 
 def test_ctrl_c_counts_no_attempt(tmp_path: Path) -> None:
@@ -183,15 +187,88 @@ def test_several_objectives_choose_on_the_front(tmp_path: Path) -> None:
 
 
 def test_workers_are_asked_and_told_by_number_whatever_their_speed(tmp_path: Path) -> None:
-    plan = dataclasses.replace(PLAN, workers=2, trials=7)
+    plan = dataclasses.replace(PLAN, together=2, trials=7)
     ran = tmp_path / "ran"
     ran.mkdir()
     with Pool(2) as pool:
-        found = search(plan, Ledger(ran, deaths=1, mortal_above=6), tmp_path / "a", workers=pool)
+        found = search(plan, Ledger(ran, deaths=1, mortal_above=6), tmp_path / "a", crew=Only(pool))
     assert found == search(plan, bowl, tmp_path / "b")
-    assert found != search(dataclasses.replace(plan, workers=1), bowl, tmp_path / "c"), (
+    assert found != search(dataclasses.replace(plan, together=1), bowl, tmp_path / "c"), (
         "trials that run together do not learn from one another"
     )
     deaths = sum(t.params["x"] > 6 for t in found.trials)
     assert deaths > 0
     assert len(Ledger(ran).runs()) == 7 + deaths
+
+
+HALVED = dataclasses.replace(PLAN, together=4, halving=Halving(0.25, 0.5))
+
+
+class Racing:
+    """Comes to more the longer it is trained, and counts what is asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, float]] = []
+
+    def __call__(self, task: Task) -> dict[str, float]:
+        self.asked.append((task.number, task.until))
+        return {"val/accuracy": bowl(task)["val/accuracy"] * task.until}
+
+
+def test_halving_lets_the_best_of_a_round_go_on_and_the_others_are_pruned(tmp_path: Path) -> None:
+    racing = Racing()
+    found = search(HALVED, racing, tmp_path)
+    shares = [until for _, until in racing.asked]
+    assert shares == ([0.25] * 4 + [0.5] * 2 + [1.0]) * 2
+    for first in (0, 4):
+        of_round = found.trials[first : first + 4]
+        assert sorted(t.at for t in of_round) == [0.25, 0.25, 0.5, 1.0]
+        reached = {t.number: bowl(Task(0, t.params))["val/accuracy"] for t in of_round}
+        assert max(reached, key=reached.__getitem__) == next(
+            t.number for t in of_round if t.at == 1
+        )
+    assert found.best.state == "complete"
+    with journal.held(tmp_path):
+        study = journal.open_study(tmp_path, f"{PLAN.name}-{PLAN.key[:16]}", ["maximize"])
+        assert Counter(t.state.name for t in study.trials) == {"PRUNED": 6, "COMPLETE": 2}
+
+
+@pytest.mark.parametrize(
+    "point", ["before_rung@2", "after_rung@1", "after_tell@2", "before_claim@6"]
+)
+def test_a_race_that_is_stopped_lets_the_same_trials_go_on(tmp_path: Path, point: str) -> None:
+    name, _, count = point.partition("@")
+    failpoints.arm(f"tuning.{name}=raise@{count}")
+    with pytest.raises(Exception, match=name):
+        search(HALVED, Racing(), tmp_path)
+    failpoints.arm("")
+    later = Racing()
+    found = search(HALVED, later, tmp_path)
+    assert found == search(HALVED, Racing(), tmp_path / "undisturbed")
+    assert len(later.asked) < 14
+
+
+def test_a_trial_that_fails_on_the_way_leaves_its_place_to_another(tmp_path: Path) -> None:
+    found = search(HALVED, half_fail, tmp_path)
+    assert {t.state for t in found.trials if t.params["x"] > 5} == {"failed"}
+    assert found.best.params["x"] <= 5
+
+
+class Chooser:
+    """Wants another engine each time it is asked."""
+
+    def __init__(self) -> None:
+        self.chosen: list[str] = []
+
+    def choose(self) -> str:
+        self.chosen.append(f"engine {len(self.chosen)}")
+        return self.chosen[-1]
+
+    def hire(self, engine, problem):
+        return Here(), problem
+
+
+def test_the_engine_is_chosen_once_a_study(tmp_path: Path) -> None:
+    crew = Chooser()
+    assert search(PLAN, bowl, tmp_path, crew=crew) == search(PLAN, bowl, tmp_path, crew=crew)
+    assert crew.chosen == ["engine 0"]

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tuning.problems import Ledger, all_fail, bowl, misused
+from tuning.problems import Ledger, all_fail, bowl, misused, task
 
 from stillhouse.errors import SettingsError
 from stillhouse.tuning.workers import Died, Done, Here, Pool
@@ -15,10 +15,10 @@ TESTS = Path(__file__).parent.parent
 
 
 def test_answers_come_in_the_order_of_the_tasks() -> None:
-    tasks = [{"x": float(x)} for x in range(5)]
+    tasks = [task(float(x)) for x in range(5)]
     with Pool(2) as pool:
         assert (
-            pool.run(bowl, tasks) == [Done(bowl(task)) for task in tasks] == Here().run(bowl, tasks)
+            pool.run(bowl, tasks) == [Done(bowl(each)) for each in tasks] == Here().run(bowl, tasks)
         )
         assert pool.run(all_fail, tasks[:1]) == [
             Done(None, "the loss of rows 4, 7 is not a number.")
@@ -26,9 +26,11 @@ def test_answers_come_in_the_order_of_the_tasks() -> None:
 
 
 def test_a_loss_that_is_no_number_is_an_answer_and_a_wrong_setting_an_error() -> None:
-    assert Here().run(all_fail, [{}]) == [Done(None, "the loss of rows 4, 7 is not a number.")]
+    assert Here().run(all_fail, [task(0.0)]) == [
+        Done(None, "the loss of rows 4, 7 is not a number.")
+    ]
     with pytest.raises(SettingsError, match=r"distill\.student: the width"), Pool(1) as pool:
-        pool.run(misused, [{}])
+        pool.run(misused, [task(0.0)])
 
 
 def test_a_worker_that_is_killed_is_replaced_and_its_task_comes_back_as_died(
@@ -36,27 +38,27 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_comes_back_as_died(
 ) -> None:
     mortal = Ledger(tmp_path, deaths=1, mortal_above=5)
     with Pool(1) as pool:
-        first, second = pool.run(mortal, [{"x": 9.0}, {"x": 1.0}])
+        first, second = pool.run(mortal, [task(9.0), task(1.0)])
         assert isinstance(first, Died)
         assert "-9" in first.message
-        assert second == Done(bowl({"x": 1.0}))
-        assert pool.run(mortal, [{"x": 9.0}]) == [Done(bowl({"x": 9.0}))]
+        assert second == Done(bowl(task(1.0)))
+        assert pool.run(mortal, [task(9.0)]) == [Done(bowl(task(9.0)))]
 
 
 def test_a_worker_that_falls_silent_is_killed(tmp_path: Path) -> None:
     stuck = Ledger(tmp_path, deaths=1, mortal_above=5, stuck=True)
     with Pool(1, silence=1.5) as pool:
-        pool.run(stuck, [{"x": 1.0}])
-        assert pool.run(stuck, [{"x": 9.0}]) == [Died("the worker was silent for 2 s")]
+        pool.run(stuck, [task(1.0)])
+        assert pool.run(stuck, [task(9.0)]) == [Died("the worker was silent for 2 s")]
     assert not any(_runs(pid) for pid in Ledger(tmp_path).pids())
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_when_their_parent_does(tmp_path: Path, number: signal.Signals) -> None:
     code = (
-        "from pathlib import Path\nfrom tuning.problems import Slow\nfrom "
+        "from pathlib import Path\nfrom tuning.problems import Slow, task\nfrom "
         "stillhouse.tuning.workers import Pool\n"
-        f"with Pool(2) as pool: pool.run(Slow(Path({str(tmp_path)!r})), [{{}}, {{}}])"
+        f"with Pool(2) as pool: pool.run(Slow(Path({str(tmp_path)!r})), [task(0.0), task(1.0)])"
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", code],

@@ -45,13 +45,14 @@ def _trials(project: "Project") -> "Iterator[Child]":
 
     for arm, study in project.artifact("tune/trials.json")["studies"].items():
         for trial in study["trials"]:
-            done = trial["state"] == "complete"
+            ends = {"complete": "FINISHED", "pruned": "KILLED"}  # as Optuna's own callback tells it
+            at = {"stillhouse.dropped_at": f"{trial['at']:g}"} if "at" in trial else {}
             yield Child(
                 name=f"{arm}/trial-{trial['number']}",
                 metrics=trial["values"] or {},
                 params=trial["params"],
-                tags={"stillhouse.arm": arm, "stillhouse.trial": str(trial["number"])},
-                status="FINISHED" if done else "FAILED",
+                tags={"stillhouse.arm": arm, "stillhouse.trial": str(trial["number"]), **at},
+                status=ends.get(trial["state"], "FAILED"),
             )
 
 

@@ -283,9 +283,11 @@ def search(receipt: Json) -> str:
     study = receipt["evidence"]["trials"].get("student") or {"best": None, "trials": []}
     if study["best"] is None:
         return "Not measured: nothing was left open in params.yaml, so nothing was searched."
+    dropped = sum(trial["state"] == "pruned" for trial in study["trials"])
+    early = f" {numbers.word(dropped).capitalize()} were dropped on the way." if dropped else ""
     return (
         f"Trial {study['best']} of {len(study['trials'])} (counted from 0), judged on the "
-        "validation rows only; the test rows were not read."
+        f"validation rows only; the test rows were not read.{early}"
     )
 
 

@@ -266,7 +266,11 @@ def trials(studies: Json) -> Json:
         arm: {
             "best": study.get("best"),
             "objectives": list(study.get("objectives") or ["val/accuracy"]),
-            "trials": [{k: t.get(k) for k in kept} for t in study.get("trials", [])],
+            **({"engine": study["engine"]} if "engine" in study else {}),
+            "trials": [
+                {k: t.get(k) for k in kept} | ({"at": t["at"]} if "at" in t else {})
+                for t in study.get("trials", [])
+            ],
         }
         for arm, study in studies.items()
     }

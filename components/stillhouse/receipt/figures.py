@@ -293,7 +293,7 @@ def history(receipt: Json) -> Figure | None:
     seen = [
         (t["number"], scale * t["values"][objective])
         for t in study["trials"]
-        if t["values"] and t["values"].get(objective) is not None
+        if t["state"] != "pruned" and t["values"] and t["values"].get(objective) is not None
     ]
     if len(seen) < 2:
         return None
@@ -306,7 +306,7 @@ def history(receipt: Json) -> Figure | None:
     at, best = staircase([v for _, v in seen])
     numbered = [float(seen[int(i) - 1][0]) for i in at]
     chosen = next(((n, v) for n, v in seen if n == study["best"]), None)
-    left_out = [t["number"] for t in study["trials"] if not t["values"]]
+    left_out = [t["number"] for t in study["trials"] if t["state"] == "pruned" or not t["values"]]
     return {
         "objective": objective,
         "percent": scale == 100,

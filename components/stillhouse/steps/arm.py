@@ -34,6 +34,7 @@ from stillhouse.models.normalize import Normalize
 from stillhouse.steps.step import Progress, silent
 from stillhouse.teachers.recall import recall
 from stillhouse.training.fit import Fitted, fit
+from stillhouse.training.fleet_state import Member
 from stillhouse.training.randomness import own_random_state
 from stillhouse.workspace import StepFiles, dump_json, sha256
 
@@ -143,6 +144,57 @@ class Material:
         )
 
 
+def member(
+    arm: Arm,
+    section: Mapping[str, Any],
+    *,
+    seed: int,
+    material: Material,
+    normalize: Normalize | None = None,
+) -> tuple[Member, Dataset]:
+    """Return what is to be trained once for an arm, and the rows that it learns from.
+
+    `none` and `smooth` see the labelled rows only, and nothing of the others, not even their mean;
+    they go through them more often, until the steps are equal. Of augmented views they see those
+    in which a label still holds.
+
+    Args:
+        arm: `student` or a control.
+        section: `distill` without search spaces.
+        seed: Of the weights, the order of the rows and the objective's own parameters.
+        material: What to learn from.
+        normalize: As `normalization` returns it, where it is known already.
+
+    Raises:
+        SettingsError: The section does not fit.
+        UsageError: The architecture does not take such rows, the method needs more than the teacher
+            gives, or a model has no such tap.
+    """
+    own = section_of(arm, section)
+    settings, budget = read(own), fit_settings(own, len(material.picked), seed)
+    fitted = normalization(arm, material) if normalize is None else normalize
+    material = material.sharing(settings.synthetic)
+    rows = rows_of(arm, material.seen)
+    model = build_classifier(settings.student, rows.schema, fitted, seed, "distill.student")
+    with own_random_state(seed):
+        loss = objective(
+            arm,
+            own,
+            None if arm in LABELS_ONLY else material.answers,
+            pair=Pair(model, material.teacher, rows, budget.steps or 0, material.features),
+            rows=len(material.picked),
+            task=task_of(rows.schema),
+            weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
+        )
+    return Member(model, loss, budget), rows
+
+
+def normalization(arm: Arm, material: Material) -> Normalize:
+    """Return the encoder of the rows that an arm may see, those of the first view."""
+    plain = rows_of(arm, material.picked)
+    return Normalize.fit(plain.inputs, plain.schema)
+
+
 def train(
     arm: Arm,
     section: Mapping[str, Any],
@@ -154,10 +206,6 @@ def train(
 ) -> Fitted:
     """Train an arm once.
 
-    `none` and `smooth` see the labelled rows only, and nothing of the others, not even their mean;
-    they go through them more often, until the steps are equal. Of augmented views they see those
-    in which a label still holds.
-
     Args:
         arm: `student` or a control.
         section: `distill` without search spaces.
@@ -167,38 +215,15 @@ def train(
         progress: Called with (epochs done, all epochs, a note).
 
     Raises:
-        SettingsError: The section does not fit.
-        UsageError: The architecture does not take such rows, the method needs more than the teacher
-            gives, or a model has no such tap.
-        TrainingFailed: The loss is not a number; the rows are named.
+        TrainingFailed: The loss is not a number; the rows are named. Others as `member`.
     """
-    own = section_of(arm, section)
-    settings, budget = read(own), fit_settings(own, len(material.picked), seed)
-    material = material.sharing(settings.synthetic)
-    rows, plain = rows_of(arm, material.seen), rows_of(arm, material.picked)
-    model = build_classifier(
-        settings.student,
-        rows.schema,
-        Normalize.fit(plain.inputs, plain.schema),
-        seed,
-        "distill.student",
-    )
-    with own_random_state(seed):
-        loss = objective(
-            arm,
-            own,
-            None if arm in LABELS_ONLY else material.answers,
-            pair=Pair(model, material.teacher, rows, budget.steps or 0, material.features),
-            rows=len(material.picked),
-            task=task_of(rows.schema),
-            weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
-        )
+    own, rows = member(arm, section, seed=seed, material=material)
     return fit(
-        model,
-        loss,
+        own.model,
+        own.objective,
         rows,
         material.val,
-        budget,
+        own.settings,
         checkpoint=checkpoint,
         progress=progress,
     )

@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from stillhouse import config, environment, plugins
 from stillhouse.architectures.size import sentence, size_of
-from stillhouse.config import Count
+from stillhouse.config import Count, Spec
 from stillhouse.data import prepared
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of, section_of
 from stillhouse.distillation.settings import check as check_distill
@@ -17,15 +16,15 @@ from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.steps import arm as arms
+from stillhouse.steps.engines import Engine, Engines
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.steps.trials import Trials, read_material
+from stillhouse.tuning.halving import Halving
 from stillhouse.tuning.objectives import Trial, directions
 from stillhouse.tuning.space import distributions, resolve, share_budget
 from stillhouse.tuning.study import Found, Plan, search
-from stillhouse.tuning.workers import Here, Pool, Workers
-from stillhouse.workspace import StepFiles, Workspace
+from stillhouse.tuning.workers import Pool
 
-# No seed of `distill`: a seed that helped to choose the settings would look better than the others.
-SEED = 1_000_003
 NO_SPACE = "This arm has no search space: one trial with the settings as they stand."
 
 
@@ -34,43 +33,26 @@ class Settings:
     """Settings of the step `tune`.
 
     Attributes:
-        trials: Of each arm's study; failed ones count.
-        workers: Trials at once, in processes of their own if there are several. It is part of the
-            result: trials that run together do not learn from one another.
+        trials: Of each arm's study; failed and dropped ones count.
+        together: Trials that are asked at once, at least as many as `workers`. It is part of the
+            result: trials of one round do not learn from one another.
+        workers: Processes at once; 1 is this one.
+        engine: What trains the trials: one after the other (`sequential`; with images also
+            `channels_last` and `bf16`), those of a round in one loop (`fleet`), or in `processes`.
+            auto tries each for a few steps. It is part of the result, in the last bits.
+        halving: `{first: 0.25, keep: 0.25}`: after that share of their steps the trials of a round
+            are compared on val, that share of them goes on, and so forth. None: all go to their
+            end.
         objectives: Metrics of val or of the model's size; with several, the first decides on the
             Pareto front. None: val/accuracy, or val/rmse of a quantity.
     """
 
     trials: Count = 12
+    together: Count = 6
     workers: Count = 1
+    engine: Engine = "auto"
+    halving: Spec | None = None
     objectives: list[str] | None = None
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One arm's trial, wherever it runs.
-
-    Attributes:
-        root: The workspace.
-        arm: Its name.
-        section: `distill` with this arm's spaces.
-        key: Of the data: a worker reads them once.
-    """
-
-    root: Path
-    arm: Arm
-    section: Mapping[str, Any]
-    key: str
-
-    def __call__(self, params: Mapping[str, Any]) -> dict[str, float]:
-        material = _material(self.root, self.key)
-        fitted = arms.train(self.arm, resolve(self.section, params), seed=SEED, material=material)
-        return arms.measure(fitted.model, material)
-
-
-@lru_cache(maxsize=1)
-def _material(root: Path, key: str) -> arms.Material:  # noqa: ARG001 - the key says whether what was read still holds
-    return arms.Material.read(StepFiles(Workspace(root), "tune"))
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,8 @@ def run(job: Job) -> Metrics:
     """Write `tune/trials.json`: each arm's trials and its chosen settings.
 
     Returns:
-        `tune/trials` (count, all arms), `tune/failed_trials` (count) and `tune/best_val_accuracy`
+        `tune/trials` (count, all arms), `tune/failed_trials` (count), with halving
+        `tune/pruned_trials` (count), and `tune/best_val_accuracy`
         (or `…_rmse`) of the student.
 
     Raises:
@@ -103,13 +86,15 @@ def run(job: Job) -> Metrics:
     """
     task, data = task_of(prepared.schema(job.files)), arms.key(job.files)
     settings = aimed(job.settings(Settings, "tune"), task)
-    arms.require_access(job.params.get("distill") or {}, _material(job.root, data))
+    arms.require_access(job.params.get("distill") or {}, read_material(job.root, data))
     job.told(_size(job))
-    with _workers(job, settings) as workers:
-        studies, found = _studies(job, settings, data, workers)
+    with _pool(job, settings.given) as pool:
+        studies, found = _studies(job, settings, data, pool)
     job.files.write_json("tune/trials.json", {"studies": studies})
     best = studies["student"]["trials"][studies["student"]["best"]]["values"][task.aim]
+    pruned = float(sum(t.state == "pruned" for t in found))
     return {
+        **({"tune/pruned_trials": pruned} if settings.halving else {}),
         "tune/trials": float(len(found)),
         "tune/failed_trials": float(sum(t.values is None for t in found)),
         f"tune/best_{task.aim.replace('/', '_')}": best,
@@ -131,13 +116,15 @@ class Aimed:
     """The settings, with objectives that this task has.
 
     Attributes:
-        trials: As set.
-        workers: As set.
+        given: As set.
+        together: Trials a round.
+        halving: When trials are dropped; None: never.
         objectives: At least one.
     """
 
-    trials: int
-    workers: int
+    given: Settings
+    together: int
+    halving: Halving | None
     objectives: tuple[str, ...]
 
 
@@ -156,12 +143,19 @@ def aimed(settings: Settings, task: Task) -> Aimed:
                 where="tune.objectives",
                 fix=nearest(name, own),
             )
-    return Aimed(settings.trials, settings.workers, objectives)
+    together = min(max(settings.together, settings.workers), settings.trials)
+    return Aimed(settings, together, _halving(settings), objectives)
 
 
-def _workers(job: Job, settings: Aimed) -> "contextlib.AbstractContextManager[Workers]":
+def _halving(settings: Settings) -> Halving | None:
+    if settings.halving is None:
+        return None
+    return config.build(Halving, settings.halving, where="tune.halving")
+
+
+def _pool(job: Job, settings: Settings) -> "contextlib.AbstractContextManager[Pool | None]":
     if settings.workers == 1:
-        return contextlib.nullcontext(Here())
+        return contextlib.nullcontext()
     return Pool(
         settings.workers,
         Ready(job.root, tuple(job.params.get("plugins") or ()), job.place.threads),
@@ -170,7 +164,7 @@ def _workers(job: Job, settings: Aimed) -> "contextlib.AbstractContextManager[Wo
 
 
 def _studies(
-    job: Job, settings: Aimed, data: str, workers: Workers
+    job: Job, settings: Aimed, data: str, pool: Pool | None
 ) -> tuple[dict[str, dict[str, Any]], list[Trial]]:
     section = job.params.get("distill") or {}
     studies: dict[str, dict[str, Any]] = {}
@@ -181,49 +175,77 @@ def _studies(
         if studies:
             own = share_budget(own, studies[STUDENT]["settings"])
         arms_left.remove(arm)
-        study = _study(
-            job,
-            settings,
-            Problem(job.root, arm, own, data),
-            workers,
-            before=len(found),
-            after=len(arms_left),
-        )
+        plan = _plan(arm, own, settings, data)
+        trials = Trials(job.root, arm, own, data, job.files.scratch / arm / plan.key[:16])
+        total = len(found) + plan.budget + settings.given.trials * len(arms_left)
+        study = _study(job, plan, _Turn(settings, trials, pool, len(found), total))
         studies[arm] = _told(study, own, settings)
         found.extend(study.trials)
     return studies, found
 
 
-def _study(
-    job: Job, settings: Aimed, problem: Problem, workers: Workers, *, before: int, after: int
-) -> Found:
-    arm, space = problem.arm, distributions(problem.section)
+def _plan(arm: Arm, section: Mapping[str, Any], settings: Aimed, data: str) -> Plan:
+    given = settings.given
     depends = {
         "arm": arm,
-        "section": problem.section,
-        "trials": settings.trials,
-        "workers": settings.workers,
+        "section": section,
+        "trials": given.trials,
+        "together": settings.together,
+        "workers": given.workers,
+        "engine": given.engine,
+        "halving": None if settings.halving is None else asdict(settings.halving),
         "objectives": list(settings.objectives),
     }
-    plan = Plan(
+    return Plan(
         arm,
-        space,
-        settings.trials,
-        settings.workers,
+        distributions(section),
+        given.trials,
+        settings.together,
         settings.objectives,
-        arms.keyed(problem.key, depends),
+        arms.keyed(data, depends),
+        settings.halving,
     )
-    total = before + plan.budget + settings.trials * after
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One arm's study among the others."""
+
+    settings: Aimed
+    trials: Trials
+    pool: Pool | None
+    before: int
+    total: int
+
+
+def _study(job: Job, plan: Plan, turn: _Turn) -> Found:
+    done = turn.before
 
     def told(trial: Trial, seconds: float) -> None:
-        job.timing[f"trial/{arm}/{trial.number}/seconds"] = round(seconds, 4)
-        job.progress(before + trial.number + 1, total, _note(arm, trial, plan))
+        nonlocal done
+        done = turn.before + trial.number + 1
+        job.timing[f"trial/{plan.name}/{trial.number}/seconds"] = round(seconds, 4)
+        job.progress(done, turn.total, _note(plan.name, trial, plan))
 
+    def inside(epoch: int, epochs: int, note: str) -> None:
+        """Count how far a round is in trials, so that the time left can be estimated."""
+        part = min(plan.together, turn.total - done) * epoch // max(epochs, 1)
+        job.progress(done + part, turn.total, f"{plan.name}: {note}")
+
+    crew = Engines(
+        turn.settings.given.engine,
+        turn.trials,
+        plan.together,
+        pool=turn.pool,
+        clock=job.clock,
+        timing=job.timing,
+        progress=inside,
+    )
     return search(
         plan,
-        problem,
-        job.files.scratch / arm / plan.key[:16],
-        workers=workers,
+        turn.trials,
+        turn.trials.folder,
+        crew=crew,
         studies=job.place.studies,
         told=told,
         clock=job.clock,
@@ -234,6 +256,8 @@ def _note(arm: Arm, trial: Trial, plan: Plan) -> str:
     if trial.values is None:
         return f"{arm}: trial {trial.number} failed: {trial.message}"
     shown = ", ".join(f"{name} {trial.values[name]:.4g}" for name in plan.objectives)
+    if trial.state == "pruned":
+        return f"{arm}: trial {trial.number} dropped after {trial.at:.0%} of its steps, {shown}"
     return f"{arm}: trial {trial.number}, {shown}" + ("" if plan.space else f". {NO_SPACE}")
 
 
@@ -243,14 +267,16 @@ def _told(found: Found, section: Mapping[str, Any], settings: Aimed) -> dict[str
         "best": found.best.number,
         "trials": [trial.as_dict() for trial in found.trials],
     }
-    study["objectives"] = list(settings.objectives)
+    study |= {"objectives": list(settings.objectives), "engine": found.engine}
     return study if distributions(section) else {**study, "note": NO_SPACE}
 
 
 def check(params: Mapping[str, Any]) -> None:
     """Check both sections; a search space in `tune` is refused."""
     config.refuse_spaces(params.get("tune"), "tune")
-    objectives = config.build(Settings, params.get("tune"), where="tune").objectives
+    settings = config.build(Settings, params.get("tune"), where="tune")
+    _halving(settings)
+    objectives = settings.objectives
     if objectives is not None:
         directions(objectives)
     check_distill(params.get("distill"))

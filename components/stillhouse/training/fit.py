@@ -11,6 +11,7 @@ from stillhouse.failpoints import failpoint
 from stillhouse.models.classifier import Classifier
 from stillhouse.training.blame import not_finite
 from stillhouse.training.objective import Objective
+from stillhouse.training.pace import Pace, lay
 from stillhouse.training.randomness import own_random_state
 from stillhouse.training.settings import FitSettings
 from stillhouse.training.state import Epoch, Progress, Training
@@ -48,6 +49,8 @@ def fit(
     *,
     checkpoint: Path | None = None,
     every: int = 250,
+    until: float = 1.0,
+    pace: Pace = "plain",
     progress: Progress = silent,
 ) -> Fitted:
     """Train a model to make an objective small.
@@ -64,6 +67,8 @@ def fit(
         checkpoint: A file for the state, written every `every` steps and at the end, so that a
             finished training is not done again; the caller removes it.
         every: Steps between two checkpoints.
+        until: Share of the steps after which to stop; a later call with the checkpoint goes on.
+        pace: How the model is laid out; it changes last bits.
         progress: Called with (epochs done, all epochs, a note).
 
     Raises:
@@ -74,10 +79,11 @@ def fit(
     with own_random_state(settings.seed):
         run = Training.start(model, objective, train, val, settings)
         run.resume(checkpoint, progress)
-        while not run.finished:
-            batch = run.batch()
+        asked, goal = lay(model, pace), max(1, round(until * run.steps))
+        while not run.finished and run.step < goal:
+            batch = run.batch(pace)
             run.set_learning_rate()
-            loss = objective(model, batch)
+            loss = objective(asked, batch)
             if not math.isfinite(found := loss.item()):
                 raise not_finite("loss", model, objective, batch, train)
             run.optimizer.zero_grad()
@@ -91,7 +97,9 @@ def fit(
             run.count(found)
             if run.at_report:
                 run.judge(progress)
-            if checkpoint is not None and (run.step % every == 0 or run.finished):
+            if checkpoint is not None and (
+                run.step % every == 0 or run.finished or run.step == goal
+            ):
                 run.save(checkpoint)
         best_epoch = run.keep()
     return Fitted(model.eval(), tuple(run.history), best_epoch, run.step)

@@ -5,6 +5,7 @@ One small model leaves most of a processor idle; k of them side by side take lit
 They share nothing but the loop: a member whose loss is no number ends, and the others go on.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from stillhouse.training.fleet_state import Fleet, Member
 from stillhouse.training.layers import CannotStack, chain_of
 from stillhouse.training.optimizers import optimizer_settings
 
-__all__ = ["Member", "fit_together", "why_apart"]
+__all__ = ["Member", "fit_together", "kind_of", "why_apart"]
 
 
 def why_apart(members: Sequence[Member]) -> str:
@@ -47,6 +48,24 @@ def why_apart(members: Sequence[Member]) -> str:
     except CannotStack as error:
         return f"no way is known to stack {error}"
     return ""
+
+
+def kind_of(member: Member) -> str | None:
+    """Return a digest that is the same for models that can be trained in one loop; None for one
+    that has to be trained by itself.
+    """
+    if why_apart([member]):
+        return None
+    own = member.settings
+    rule = optimizer_settings(own.optimizer, "optimizer")
+    traits = (
+        repr(member.model.net),
+        type(member.objective).__qualname__,
+        type(rule).__qualname__,
+        getattr(rule, "nesterov", None),
+        (own.epochs, own.batch, own.steps),
+    )
+    return hashlib.sha256(repr(traits).encode()).hexdigest()
 
 
 def fit_together(

@@ -20,6 +20,7 @@ from stillhouse.training import checkpoint as disk
 from stillhouse.training.average import Average
 from stillhouse.training.objective import Objective
 from stillhouse.training.optimizers import optimizer, optimizer_settings
+from stillhouse.training.pace import Pace, laid
 from stillhouse.training.randomness import random_state, set_random_state
 from stillhouse.training.schedule import Order, learning_rate, report_epochs
 from stillhouse.training.settings import FitSettings
@@ -146,12 +147,12 @@ class Training:
     def __post_init__(self) -> None:
         self._reported = report_epochs(self.epochs)
 
-    def batch(self) -> Batch:
+    def batch(self, pace: Pace = "plain") -> Batch:
         at = self.order.at(self.step)
         targets, device = self.train.targets[at], self.weights[0].device
         inputs = self.train.inputs[at]
         return Batch(
-            inputs.to(device),
+            laid(inputs.to(device), pace),
             targets.to(device),
             known(targets).to(device),
             at.to(device),
@@ -194,7 +195,8 @@ class Training:
             self.model.load_state_dict(self.best_weights)
         elif self.average.model is not self.model:
             self.model.load_state_dict(self.average.model.state_dict())
-        return (self.best or self.history[-1]).epoch
+        last = self.best or (self.history[-1] if self.history else None)
+        return self.epoch if last is None else last.epoch
 
     def save(self, path: Path) -> None:
         tensors = {

@@ -37,26 +37,34 @@ class Trial:
         params: Path name → the value that was tried.
         values: Metric → what it came to; None where it failed.
         message: Why it failed; empty otherwise.
+        at: Share of its steps after which the values were measured: below 1 where it was dropped.
     """
 
     number: int
     params: Mapping[str, Any]
     values: Mapping[str, float] | None
     message: str = field(default="")
+    at: float = 1.0
 
     @property
-    def state(self) -> Literal["complete", "failed"]:
-        """Whether it has values."""
-        return "failed" if self.values is None else "complete"
+    def state(self) -> Literal["complete", "pruned", "failed"]:
+        """Whether it has values, and those of a whole training."""
+        if self.values is None:
+            return "failed"
+        return "complete" if self.at == 1.0 else "pruned"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return JSON's form of it; the message stands there only if there is one."""
-        told = {
+        """Return JSON's form of it; the message stands there only if there is one, and the share of
+        its steps only if it was dropped.
+        """
+        told: dict[str, Any] = {
             "number": self.number,
             "state": self.state,
             "values": None if self.values is None else dict(self.values),
             "params": dict(self.params),
         }
+        if self.state == "pruned":
+            told["at"] = self.at
         return {**told, "message": self.message} if self.message else told
 
 
@@ -83,17 +91,14 @@ def directions(objectives: Sequence[str], where: str = "tune.objectives") -> lis
 
 
 def choose(trials: Sequence[Trial], objectives: Sequence[str]) -> Trial | None:
-    """Return the trial that wins, or None if all failed.
+    """Return the trial that wins, or None if none was trained to its end.
 
     With several objectives only trials that no other one beats in all of them (the Pareto front)
     are looked at. Among those the first objective decides, then the lower val NLL, then the lower
     number.
     """
-    front = [
-        t
-        for t in trials
-        if t.values is not None and not any(_beats(other, t, objectives) for other in trials)
-    ]
+    whole = [t for t in trials if t.state == "complete"]
+    front = [t for t in whole if not any(_beats(other, t, objectives) for other in whole)]
     return min(
         front,
         key=lambda t: (

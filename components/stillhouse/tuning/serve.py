@@ -12,16 +12,16 @@ import threading
 from multiprocessing.connection import Connection
 
 from stillhouse.errors import StillhouseError
-from stillhouse.tuning.workers import BEAT, Done, Params, Problem, attempt
+from stillhouse.tuning.workers import BEAT, Done, Problem, Task, attempt
 
-Tasks = queue.SimpleQueue[tuple[Problem, Params]]
+Tasks = queue.SimpleQueue[tuple[Problem, Task]]
 
 
 def serve(pipe: Connection) -> None:
     """Answer tasks until the pipe closes: the process at its other end is gone, however it went.
 
     Args:
-        pipe: Brings the parent's sys.path, then what makes ready, then (problem, params) for ever;
+        pipe: Brings the parent's sys.path, then what makes ready, then (problem, task) for ever;
             takes a `Done` or an error for each, and None as a sign of life.
     """
     signal.signal(
@@ -39,9 +39,9 @@ def serve(pipe: Connection) -> None:
             pipe.send(answer)
 
 
-def _answer(problem: Problem, params: Params) -> Done | StillhouseError:
+def _answer(problem: Problem, task: Task) -> Done | StillhouseError:
     try:
-        return attempt(problem, params)
+        return attempt(problem, task)
     except StillhouseError as error:
         return error
     except (

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe, wait
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from stillhouse.clock import SYSTEM, Clock
 from stillhouse.errors import StillhouseError, TrainingFailed
@@ -26,9 +26,27 @@ SILENCE = 60.0
 STDERR = 2
 
 Params = Mapping[str, Any]
-Problem = Callable[[Params], Mapping[str, float]]
-"""Trains once with a trial's values and returns its metrics; raises TrainingFailed where the loss
-is no number. Sent to workers, as is `Ready`."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trial that is to be trained.
+
+    Attributes:
+        number: The trial's.
+        params: What it tries, by path name.
+        until: Share of its steps after which to stop and measure; what was trained before, up to
+            a smaller share, is not trained again.
+    """
+
+    number: int
+    params: Params
+    until: float = 1.0
+
+
+Problem = Callable[[Task], Mapping[str, float]]
+"""Trains a trial and returns its metrics; raises TrainingFailed where the loss is no number. Sent
+to workers, as is `Ready`."""
 Ready = Callable[[], None]
 """What a worker does once, before its first trial: threads, plugins."""
 
@@ -39,10 +57,18 @@ def nothing() -> None:
 
 @dataclass(frozen=True)
 class Done:
-    """The trial ran: its metrics, or why it failed."""
+    """The trial ran: its metrics, or why it failed.
+
+    Attributes:
+        values: None where it failed.
+        message: Why it failed; empty otherwise.
+        at: Share of the steps after which it was measured for the last time; below 1 for one that
+            was dropped.
+    """
 
     values: Mapping[str, float] | None
     message: str = ""
+    at: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,17 +84,22 @@ Answer = Done | Died
 class Workers(Protocol):
     """Runs trials."""
 
-    def run(self, problem: Problem, tasks: Sequence[Params]) -> list[Answer]:
+    @property
+    def attempts(self) -> int:
+        """How often a trial may see its process die before it counts as failed."""
+        ...
+
+    def run(self, problem: Problem, tasks: Sequence[Task]) -> list[Answer]:
         """Return an answer for each task, in the order of the tasks."""
         ...
 
 
-def attempt(problem: Problem, params: Params) -> Done:
+def attempt(problem: Problem, task: Task) -> Done:
     """Return what one trial came to; a loss that is no number is an answer too, everything else
     that fails is an error.
     """
     try:
-        return Done(dict(problem(params)))
+        return Done(dict(problem(task)))
     except TrainingFailed as error:
         return Done(None, str(error))
 
@@ -76,8 +107,33 @@ def attempt(problem: Problem, params: Params) -> Done:
 class Here:
     """Runs trials in this process, one after the other: no worker to start, nothing to send."""
 
-    def run(self, problem: Problem, tasks: Sequence[Params]) -> list[Answer]:
-        return [attempt(problem, params) for params in tasks]
+    attempts = 2
+
+    def run(self, problem: Problem, tasks: Sequence[Task]) -> list[Answer]:
+        return [attempt(problem, task) for task in tasks]
+
+
+@runtime_checkable
+class Together(Protocol):
+    """A problem that can train many trials in one loop."""
+
+    def together(self, tasks: Sequence[Task]) -> list[Done]:
+        """Return what each trial came to, in the order of the tasks."""
+        ...
+
+
+class AtOnce:
+    """Runs all trials of a round in this process, in one loop.
+
+    A death ends all of them at once and says little about any, so that it may happen more often.
+    """
+
+    attempts = 5
+
+    def run(self, problem: Problem, tasks: Sequence[Task]) -> list[Answer]:
+        if not isinstance(problem, Together):
+            raise TypeError(f"{problem!r} cannot train several trials in one loop")
+        return list(problem.together(tasks)) if tasks else []
 
 
 @dataclass
@@ -104,6 +160,7 @@ class Pool:
     ready: Ready = nothing
     silence: float = SILENCE
     clock: Clock = SYSTEM
+    attempts: ClassVar[int] = 2
     _idle: list[_Worker] = field(default_factory=list, init=False)
     _busy: list[_Worker] = field(default_factory=list, init=False)
 
@@ -120,7 +177,7 @@ class Pool:
             self._end(worker)
         self._idle, self._busy = [], []
 
-    def run(self, problem: Problem, tasks: Sequence[Params]) -> list[Answer]:
+    def run(self, problem: Problem, tasks: Sequence[Task]) -> list[Answer]:
         """Return an answer for each task, in their order, whichever is ready first.
 
         Raises:
@@ -140,14 +197,14 @@ class Pool:
                     self._lose(worker, answers, f"was silent for {self.silence:.0f} s")
         return [answers[number] for number in range(len(tasks))]
 
-    def _give(self, problem: Problem, task: int, params: Params) -> None:
+    def _give(self, problem: Problem, place: int, task: Task) -> None:
         worker = self._idle.pop() if self._idle else self._start()
-        worker.task, worker.heard = task, self.clock.seconds()
+        worker.task, worker.heard = place, self.clock.seconds()
         self._busy.append(worker)
         with contextlib.suppress(
             BrokenPipeError
         ):  # it died while idle: the closed pipe says so when it is read
-            worker.pipe.send((problem, dict(params)))
+            worker.pipe.send((problem, task))
 
     def _start(self) -> _Worker:
         ours, theirs = Pipe()

@@ -1,0 +1,134 @@
+"""A trial of an arm's study: trained by itself, or with the others of its round in one loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stillhouse.data.dataset import Dataset
+from stillhouse.distillation.arms import Arm
+from stillhouse.errors import TrainingFailed
+from stillhouse.models.normalize import Normalize
+from stillhouse.steps import arm as arms
+from stillhouse.steps.step import Progress, silent
+from stillhouse.training.fit import Fitted, fit
+from stillhouse.training.fleet import Member, fit_together, kind_of
+from stillhouse.training.pace import Pace
+from stillhouse.tuning.space import resolve
+from stillhouse.tuning.workers import Done, Task, attempt
+from stillhouse.workspace import StepFiles, Workspace
+
+# No seed of `distill`: a seed that helped to choose the settings would look better than the others.
+SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The trials of one arm, wherever they run.
+
+    Attributes:
+        root: The workspace.
+        arm: Its name.
+        section: `distill` with this arm's spaces.
+        key: Of the data: a worker reads them once.
+        folder: Where trainings in progress are kept.
+        pace: How a model is laid out that is trained by itself.
+        progress: Called with (epochs done, all epochs, a note) while several are in one loop.
+    """
+
+    root: Path
+    arm: Arm
+    section: Mapping[str, Any]
+    key: str
+    folder: Path
+    pace: Pace = "plain"
+    progress: Progress = silent
+
+    def __call__(self, task: Task) -> dict[str, float]:
+        """Train one trial as far as it is asked for, and return what it came to."""
+        material = read_material(self.root, self.key)
+        own, rows = self.member(task.params, material)
+        fitted = fit(
+            own.model,
+            own.objective,
+            rows,
+            watched(own, material),
+            own.settings,
+            checkpoint=self.folder / f"trial-{task.number}.safetensors",
+            until=task.until,
+            pace=self.pace,
+        )
+        return arms.measure(fitted.model, material)
+
+    def together(self, tasks: Sequence[Task]) -> list[Done]:
+        """Train trials as far as they are asked for, those of one kind in one loop."""
+        material = read_material(self.root, self.key)
+        normalize = arms.normalization(self.arm, material)
+        made = [self.member(task.params, material, normalize) for task in tasks]
+        kinds = [_kind(own, rows) for own, rows in made]
+        found: dict[int, Done] = {}
+        for kind in dict.fromkeys(kinds):
+            places = [place for place, other in enumerate(kinds) if other == kind]
+            if not kind:
+                found |= {place: attempt(self, tasks[place]) for place in places}
+                continue
+            fitted = fit_together(
+                [made[place][0] for place in places],
+                made[places[0]][1],
+                nobody(material),
+                until=tasks[places[0]].until,
+                checkpoint=self.folder / f"fleet-{kind}.safetensors",
+                progress=self.progress,
+            )
+            found |= dict(zip(places, (_done(each, material) for each in fitted), strict=True))
+        return [found[place] for place in range(len(tasks))]
+
+    def member(
+        self,
+        params: Mapping[str, Any],
+        material: arms.Material,
+        normalize: Normalize | None = None,
+    ) -> tuple[Member, Dataset]:
+        """Return what is to be trained for a trial's values, and its rows."""
+        return arms.member(
+            self.arm,
+            resolve(self.section, params),
+            seed=SEED,
+            material=material,
+            normalize=normalize,
+        )
+
+
+def watched(own: Member, material: arms.Material) -> Dataset:
+    """Return the val rows that a trial looks at on its way: it draws no curve, so none unless
+    patience has to be judged.
+    """
+    return nobody(material) if own.settings.patience is None else material.val
+
+
+def nobody(material: arms.Material) -> Dataset:
+    """Return no val rows."""
+    return material.val.take(torch.arange(0))
+
+
+@lru_cache(maxsize=1)
+def read_material(root: Path, key: str) -> arms.Material:  # noqa: ARG001 - the key says whether what was read still holds
+    """Return what the arms of a workspace learn from, read once a process."""
+    return arms.Material.read(StepFiles(Workspace(root), "tune"))
+
+
+def _kind(own: Member, rows: Dataset) -> str:
+    """Return a word that trials have in common which can be trained in one loop, on the same rows;
+    empty for one that cannot be trained with others.
+    """
+    kind = kind_of(own)
+    return "" if kind is None else f"{kind[:16]}-{len(rows)}"
+
+
+def _done(fitted: Fitted | TrainingFailed, material: arms.Material) -> Done:
+    if isinstance(fitted, TrainingFailed):
+        return Done(None, str(fitted))
+    return Done(arms.measure(fitted.model, material))
