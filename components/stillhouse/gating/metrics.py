@@ -35,6 +35,7 @@ class Metric:
 
 
 DRIFT = "drift/features"
+ALARMS = "robust/masking/alarms"
 NORMS = ("linf", "l2", "l1", "l0", "patch", "geometry")
 CATALOGUE = {
     metric.name: metric
@@ -73,6 +74,8 @@ CATALOGUE = {
         Metric("edge/macs", "MACs"),
         Metric("edge/parameters", "parameters"),
         *(Metric(f"robust/{norm}/accuracy", "share", tasks=OF_CLASSES) for norm in NORMS),
+        Metric(ALARMS, less=True, tasks=OF_CLASSES),
+        Metric("robust/certified/accuracy", "share", tasks=OF_CLASSES),
         Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
         Metric(DRIFT, "share", champion=True),
     )
@@ -84,6 +87,7 @@ EXACT = (
     "edge/macs",
     "edge/parameters",
     DRIFT,
+    ALARMS,
 )
 FAMILIES = ("robust/<attack>/accuracy", "corruption/<name>/accuracy")
 _FAMILY = re.compile(r"(robust|corruption)/[^/]+/accuracy")

@@ -236,6 +236,8 @@ def robust(found: Outcomes) -> Json:
         "corruptions": list(stored.get("corruptions") or []),
         "probes": list(stored.get("probes") or []),
         "not_measured": list(stored.get("not_measured") or []),
+        "masking": list(stored.get("masking") or []),
+        "certified": stored.get("certified"),
     }
 
 

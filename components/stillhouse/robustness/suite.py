@@ -22,7 +22,9 @@ from stillhouse.robustness.adversarial import (
     worst,
 )
 from stillhouse.robustness.case import Case
+from stillhouse.robustness.certified import Certified, certify
 from stillhouse.robustness.corruption import SEVERITIES, Corruption
+from stillhouse.robustness.masking import Alarm, after, alarmed, examined, widest
 from stillhouse.robustness.shift import Shift, shifted
 from stillhouse.robustness.subject import Subject
 
@@ -61,6 +63,10 @@ class Findings:
         curves: One a norm.
         shifts: One a corruption.
         not_measured: What could not be, with the reason.
+        alarms: Signs that attacks were misled; empty where none could be looked for.
+        certified: What no attack inside the largest ball can change; None where nothing could be
+            proved.
+        uncertified: Why nothing could be.
     """
 
     clean: Tensor
@@ -69,6 +75,9 @@ class Findings:
     curves: Sequence[Mapping[str, Any]]
     shifts: Sequence[Shift]
     not_measured: Sequence[Mapping[str, str]]
+    alarms: Sequence[Alarm] = ()
+    certified: Certified | None = None
+    uncertified: str = ""
 
     def outcomes(self) -> dict[str, Tensor]:
         """Return u8 [N] by `clean`, `attack/<label>` and `corruption/<name>/<severity>`: 1 where
@@ -102,11 +111,34 @@ class Findings:
             "curves": list(self.curves),
             "corruptions": [shift.as_dict(seed) for shift in self.shifts],
             "not_measured": list(self.not_measured),
+            "masking": [alarm.as_dict() for alarm in self.alarms],
+            "certified": {"reason": self.uncertified}
+            if self.certified is None
+            else self._bracket(self.certified),
+        }
+
+    def _bracket(self, certified: Certified) -> dict[str, Any]:
+        """Return how many rows are proved to hold, beside how many no attack has moved yet: the
+        truth lies between the two.
+        """
+        attacked = worst([one for one in self.results if one.case.ball == certified.ball]).get(
+            certified.ball.norm
+        )
+        return {
+            "norm": certified.ball.norm,
+            "epsilon": certified.ball.told,
+            "method": certified.method,
+            "certified": list(share(self.clean & certified.holds)),
+            "attacked": None if attacked is None else list(share(attacked)),
         }
 
     def metrics(self) -> dict[str, float]:
         """Return estimates by metric path; what was not measured has none."""
         found = {"robust/clean/accuracy": share(self.clean)[1]}
+        if self.alarms:
+            found["robust/masking/alarms"] = float(len(alarmed(self.alarms)))
+        if self.certified is not None:
+            found["robust/certified/accuracy"] = share(self.clean & self.certified.holds)[1]
         found |= {
             f"robust/{result.case.label}/accuracy": result.accuracy[1] for result in self.results
         }
@@ -147,7 +179,11 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
     results = list(suite.done)
     curves: list[Mapping[str, Any]] = []
     shifts: list[Shift] = []
-    for case in cases:
+    ball = widest(suite.cases)
+    alarms = [] if ball is None else examined(ball, subject, clean)
+    more = [] if ball is None else after(alarms, ball)
+    total += len(more)
+    for case in [*cases, *more]:
         progress(len(results), total, case.label)
         results.append(attacked(case, subject, clean, suite.surrogate))
     for norm in norms:
@@ -156,10 +192,10 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
     for name, corruption in suite.corruptions.items():
         progress(len(results) + len(curves) + len(shifts), total, name)
         shifts.append(shifted(name, corruption, subject))
+    certified, why = (None, "no ball is attacked.") if ball is None else certify(ball, subject)
     progress(total, total, "done")
-    return Findings(
-        clean, results, _crossed(results, subject, clean, suite.surrogate), curves, shifts, missing
-    )
+    crossed = _crossed(results, subject, clean, suite.surrogate)
+    return Findings(clean, results, crossed, curves, shifts, missing, alarms, certified, why)
 
 
 def _crossed(

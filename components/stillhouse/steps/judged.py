@@ -16,7 +16,7 @@ from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, task_of
 from stillhouse.gating.collect import Outcomes
 from stillhouse.gating.evidence import Partly
-from stillhouse.gating.metrics import DRIFT
+from stillhouse.gating.metrics import ALARMS, DRIFT
 from stillhouse.gating.sliced import Slice, Student, find_slices
 from stillhouse.gating.two_classes import Point
 from stillhouse.steps.champion import Champion
@@ -87,6 +87,8 @@ def outcomes(
     }
     if moved is not None:
         exact[DRIFT] = moved.share
+    if examined.get("masking"):
+        exact[ALARMS] = sum(alarm["verdict"] == "alarm" for alarm in examined["masking"])
     robust = files.read_tensors("robustness/outcomes.safetensors")
     return Outcomes(
         targets=targets,

@@ -1,0 +1,60 @@
+"""A net that has learned two overlapping clouds, and masks in front of it."""
+
+from functools import cache
+
+import torch
+from torch import nn
+
+
+def blobs(rows=240):
+    """Rows [N, 2] in [0, 1] around two middles, and their classes."""
+    draw = torch.Generator().manual_seed(4)
+    targets = torch.arange(rows) % 2
+    middles = torch.tensor([[0.35, 0.4], [0.65, 0.6]])
+    return (middles[targets] + 0.09 * torch.randn(rows, 2, generator=draw)).clamp(0, 1), targets
+
+
+@cache
+def _weights():
+    inputs, targets = blobs()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        made = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
+    optimizer = torch.optim.Adam(made.parameters(), lr=0.05)
+    for _ in range(60):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(made(inputs), targets).backward()
+        optimizer.step()
+    return made.state_dict()
+
+
+def net():
+    with torch.random.fork_rng(devices=[]):
+        made = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))
+    made.load_state_dict(_weights())
+    return made.eval()
+
+
+class Loud(nn.Module):
+    """Multiplies its logits: the cross-entropy of every row is 0 or huge, and has no slope."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, inputs):
+        return 1000 * self.inner(inputs)
+
+
+class Rounded(Loud):
+    """Looks at its inputs in steps: its gradient is exactly 0."""
+
+    def forward(self, inputs):
+        return self.inner((inputs * 50).round() / 50)
+
+
+class Drawing(Loud):
+    """Answers another time otherwise."""
+
+    def forward(self, inputs):
+        return self.inner(inputs + 0.02 * torch.randn_like(inputs))
