@@ -14,7 +14,7 @@ from stillhouse.errors import Corrupt, DataError, SettingsError, SourceError
 from stillhouse.release.manifest import student_fingerprint
 from stillhouse.steps import export, gate, robustness
 from stillhouse.steps.step import Job
-from stillhouse.workspace import Workspace, dump_tensors
+from stillhouse.workspace import Workspace, dump_tensors, load_tensors
 
 RULES = [
     {"metric": "test/accuracy", "at_least": 0.5},
@@ -396,3 +396,26 @@ def test_negative_flips_have_a_budget_in_all_by_class_and_by_slice(copy, tmp_pat
     assert told["flips"]["negative"] > 0
     assert [rule["verdict"] for rule in told["rules"][:4]] == ["pass", "fail", "pass", "pass"]
     assert told["rules"][2]["about"].startswith("class ")
+
+
+def test_a_label_that_is_no_class_and_an_answer_that_is_no_number_are_named(copy):
+    gated(copy)
+    path = "artifacts/export/outcomes.safetensors"
+    logits = load_tensors(copy.root / path)["fp32_logits"]
+    broken = logits.clone()
+    broken[7, 1] = torch.nan
+    copy.write_bytes(path, dump_tensors({"fp32_logits": broken}))
+    number = int(rows("image", 150, 2).rows[7])
+    with pytest.raises(DataError, match=f"row {number} has an answer of student"):
+        gated(copy)
+    copy.write_bytes(path, dump_tensors({"fp32_logits": logits[:140].clone()}))
+    with pytest.raises(DataError, match="140 answers of student for 150"):
+        gated(copy)
+    copy.write_bytes(path, dump_tensors({"fp32_logits": logits}))
+    path = "artifacts/prepare/test.safetensors"
+    stored = load_tensors(copy.root / path)
+    targets = stored["targets"].clone()
+    targets[4] = 9
+    copy.write_bytes(path, dump_tensors({**stored, "targets": targets}))
+    with pytest.raises(DataError, match="none of the classes"):
+        gated(copy)

@@ -87,7 +87,8 @@ def run(job: Job) -> Metrics:
 
     Raises:
         SettingsError: A rule asks for what this run does not measure.
-        DataError: champion.json is missing, or no test row has a target.
+        DataError: champion.json is missing, no test row has a target, a label is no class, or an
+            answer is no number.
     """
     settings, names = job.settings(Settings, "gate"), known(job.params)
     test, val = prepared.load(job.files, "test"), prepared.load(job.files, "val")
@@ -110,6 +111,7 @@ def run(job: Job) -> Metrics:
         slices={one.name: one.rows for one in sliced},
         unlike=judged.unlike_logits(job.files, test),
     )
+    judged.refuse_odd(found, test)
     frozen = champion.frozen(short_keys(test)) if champion.about else None
     evidence = collect(
         found,

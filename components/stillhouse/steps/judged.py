@@ -11,6 +11,7 @@ from torch import Tensor
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.dataset import known as has_target
 from stillhouse.edge.session import Session
+from stillhouse.errors import DataError
 from stillhouse.evaluation import unlike
 from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, task_of
@@ -138,3 +139,34 @@ def _coded(inputs: Tensor, test: Dataset) -> Tensor:
 def _generator(kind: str) -> torch.Generator:
     digest = hashlib.sha256(f"unlike/{kind}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:6], "big"))
+
+
+def refuse_odd(found: Outcomes, test: Dataset) -> None:
+    """Refuse what no rule could judge: a label that is no class, and an answer that is no number.
+
+    Raises:
+        DataError: There is one; the message names its row in the source, and the model.
+    """
+    if test.schema.classes and not test.targets.is_floating_point():
+        odd = (test.targets < -1) | (test.targets >= len(test.schema.classes))
+        _refuse(odd, test, "a label that is none of the classes", "prepare/test.safetensors")
+    for who, logits in found.logits.items():
+        if len(logits) != len(test):
+            raise DataError(
+                f"there are {len(logits)} answers of {who} for {len(test)} test rows.",
+                where=who,
+                fix="Run the step that made them again.",
+            )
+        odd = ~logits.isfinite().all(dim=1)
+        _refuse(odd, test, f"an answer of {who} that is no number", f"logits of {who}")
+
+
+def _refuse(odd: Tensor, test: Dataset, what: str, where: str) -> None:
+    if odd.any():
+        rows = test.rows[odd].tolist()
+        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise DataError(
+            f"row {rows[0]} has {what}{more}.",
+            where=where,
+            fix="Look at this row: a missing cell, a wrong code, or a model that overflows.",
+        )
