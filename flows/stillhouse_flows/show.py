@@ -340,10 +340,12 @@ def reproduced(found: "Reproduction") -> None:
 def _differences(title: str, found: "Sequence[Difference]", most: int = 12) -> None:
     if not found:
         return
+    from stillhouse.receipt.same import telling_first
+
     table = Table(box=None, header_style="dim")
     for name in (title, "then", "now"):
         table.add_column(name)
-    for difference in found[:most]:
+    for difference in telling_first(found)[:most]:
         table.add_row(
             escape(plain(difference.name, 44)),
             escape(plain(difference.then, 15)),

@@ -1,7 +1,10 @@
 import json
+from pathlib import Path
 
 import pytest
 
+from stillhouse.pipeline.reproduce import Reproduction
+from stillhouse.receipt.same import Comparison, Difference
 from stillhouse_flows import show
 
 
@@ -33,3 +36,30 @@ def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "[red]␣[31m" in out
     assert "\x1b" not in out
+
+
+def test_a_version_that_could_not_be_made_again_is_told_with_what_matters_of_the_differences(
+    capsys: pytest.CaptureFixture[str],
+):
+    many = [Difference(f"arms[0].seeds[{at}].loss", 0.1, 0.2) for at in range(300)]
+    differing = (*many, Difference("student.parameters", 1700, 1406))
+    causes = (Difference("lineage.code", "a1", "b2"),)
+    made = Reproduction(
+        model="digits",
+        version=2,
+        commit="e2f72a1a02b4" + "0" * 28,
+        committed=False,
+        fingerprint="f" * 64,
+        again="0" * 64,
+        compared=Comparison(1346, differing, causes),
+        folder=Path("/a/copy"),
+        seconds=63.0,
+    )
+    show.reproduced(made)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "another student, 1045 of 1346 values equal" in said
+    assert "not committed" in said
+    assert "differs then now student.parameters 1700 1406" in said
+    assert "and 289 more (--json lists them)" in said
+    assert "not what it was then now lineage.code a1 b2" in said
+    assert "the copy /a/copy" in said

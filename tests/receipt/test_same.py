@@ -1,6 +1,6 @@
 import copy
 
-from stillhouse.receipt.same import ABSENT, Difference, compare, leaves
+from stillhouse.receipt.same import ABSENT, Difference, compare, leaves, telling_first
 
 RECEIPT = {
     "student": {"test_accuracy": [0.93, 0.95, 0.97], "bytes": 17000},
@@ -51,3 +51,15 @@ def test_what_only_one_of_them_has_is_a_difference():
 
 def test_an_empty_list_is_a_value_of_its_own():
     assert dict(leaves({"a": [], "b": {}, "c": None})) == {"a": [], "b": {}, "c": None}
+
+
+def test_of_hundreds_of_differences_the_verdict_and_the_student_come_first():
+    names = [
+        *(f"arms[0].seeds[{at}]" for at in range(300)),
+        "student.test_accuracy[0]",
+        "edge.bytes",
+    ]
+    names += ["student.parameters", "verdict"]
+    order = [d.name for d in telling_first(Difference(name, 1, 2) for name in names)]
+    assert order[:4] == ["verdict", "student.parameters", "student.test_accuracy[0]", "edge.bytes"]
+    assert sorted(order) == sorted(names)

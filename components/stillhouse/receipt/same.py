@@ -2,7 +2,7 @@
 they do not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,8 @@ CLOCKS = ("cost.", "edge.latency_ms_", "evidence.latency", "evidence.written_at"
 # What explains a difference, and is none of its own: code, versions, and the digest of both.
 CAUSES = ("lineage.code", "lineage.dvc_lock", "lineage.versions.")
 ABSENT = "absent"
+# What a reader wants to know first, where hundreds of values differ.
+FIRST = ("verdict", "student.", "teacher.", "flips.", "rules")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,24 @@ def compare(then: Mapping[str, Any], now: Mapping[str, Any]) -> Comparison:
         tuple(d for d in differing if not d.name.startswith(CAUSES)),
         tuple(d for d in differing if d.name.startswith(CAUSES)),
     )
+
+
+def telling_first(found: Iterable[Difference]) -> list[Difference]:
+    """Return differences in the order in which a person wants them: the verdict and the student
+    before everything else, one value before a list's many.
+
+    Example:
+        >>> found = [Difference("arms[0].loss", 1, 2), Difference("student.parameters", 9, 8)]
+        >>> telling_first(found)[0].name
+        'student.parameters'
+    """
+
+    def place(difference: Difference) -> tuple[int, int, str]:
+        name = difference.name
+        rank = next((at for at, start in enumerate(FIRST) if name.startswith(start)), len(FIRST))
+        return rank, name.count("["), name
+
+    return sorted(found, key=place)
 
 
 def leaves(value: object, name: str = "") -> Iterator[tuple[str, object]]:
