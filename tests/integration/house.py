@@ -129,8 +129,11 @@ class House:
         return json.loads(self.stillhouse(*words, "--json", env=env, code=code).out)
 
     def dvc(self, *words: object) -> Done:
-        """Run a DVC command that has to end well."""
-        done = self.do(BIN / "dvc", *words)
+        """Run a DVC command that has to end well; the steps that it starts are forked, each a
+        process of its own.
+        """
+        path = os.pathsep.join((str(zygote().bin), self._env(None)["PATH"]))
+        done = self.do(BIN / "dvc", *words, env={"PATH": path})
         assert done.code == 0, (
             f"dvc {words} ended with {done.code}: {done.out[-800:]} {done.err[-1500:]}"
         )

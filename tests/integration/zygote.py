@@ -26,16 +26,27 @@ TESTS = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 
 
+SHIM = """#!{python} -SE
+import sys
+sys.path.append({tests!r})
+from integration.zygote import ask
+import os
+sys.exit(ask({address!r}, sys.argv[1:], os.getcwd(), dict(os.environ), (0, 1, 2)))
+"""
+
+
 @dataclass(frozen=True)
 class Zygote:
     """One such process.
 
     Attributes:
         address: The socket at which it takes commands.
+        bin: A folder with a `stillhouse` that asks it, for a PATH.
         process: It; the kernel ends it with this one.
     """
 
     address: str
+    bin: Path
     process: "subprocess.Popen[bytes]"
 
     def run(self, words: list[str], folder: Path, env: Mapping[str, str], *, to: list[Path]) -> int:
@@ -47,12 +58,22 @@ class Zygote:
             env: All of the environment.
             to: Files for stdout and stderr.
         """
-        asked = {"words": words, "folder": str(folder), "env": dict(env), "to": list(map(str, to))}
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(self.address)
-            line.sendall(json.dumps(asked).encode() + b"\n")
-            with line.makefile() as answer:
-                return int(answer.readline())
+        with open(os.devnull, "rb") as nothing, to[0].open("wb") as out, to[1].open("wb") as err:
+            streams = (nothing.fileno(), out.fileno(), err.fileno())
+            return ask(self.address, words, str(folder), dict(env), streams)
+
+
+def ask(
+    address: str, words: list[str], folder: str, env: dict[str, str], streams: tuple[int, int, int]
+) -> int:
+    """Let a zygote run a command on our streams; return how it ended."""
+    asked = json.dumps({"words": words, "folder": folder, "env": env})
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(address)
+        socket.send_fds(line, [b"."], streams)
+        line.sendall(asked.encode() + b"\n")
+        with line.makefile() as answer:
+            return int(answer.readline())
 
 
 def zygote() -> Zygote:
@@ -69,7 +90,10 @@ def _started() -> Zygote:
     from stillhouse_flows.server import die_with_parent
 
     scratch = tempfile.mkdtemp(prefix="stillhouse-zygote-")
-    address = f"{scratch}/commands"
+    address, shim = f"{scratch}/commands", Path(scratch) / "bin" / "stillhouse"
+    shim.parent.mkdir()
+    shim.write_text(SHIM.format(python=sys.executable, tests=str(TESTS), address=address))
+    shim.chmod(0o700)
     quiet = {
         "HOME": scratch,
         "MPLCONFIGDIR": scratch,
@@ -91,7 +115,7 @@ def _started() -> Zygote:
     atexit.register(process.kill)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
-    return Zygote(address, process)
+    return Zygote(address, shim.parent, process)
 
 
 # --- in the zygote ------------------------------------------------------------------------------
@@ -126,22 +150,25 @@ def warm() -> None:
 def _watch(line: socket.socket) -> NoReturn:
     """Fork the command, and tell how it ended."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _, streams, _, _ = socket.recv_fds(line, 1, 3)
     with line.makefile() as read:
         asked = json.loads(read.readline())
     pid = os.fork()
     if pid == 0:
         line.close()
-        _become(asked)
+        _become(asked, streams)
+    for stream in streams:
+        os.close(stream)
     _, status = os.waitpid(pid, 0)
     with suppress(OSError):
         line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
 
 
-def _become(asked: dict[str, Any]) -> NoReturn:
+def _become(asked: dict[str, Any], streams: list[int]) -> NoReturn:
     code = 1
     try:
-        _settle(asked)
+        _settle(asked, streams)
         from stillhouse_flows.cli import main
 
         main()
@@ -159,7 +186,7 @@ def _become(asked: dict[str, Any]) -> NoReturn:
         os._exit(code)
 
 
-def _settle(asked: dict[str, Any]) -> None:
+def _settle(asked: dict[str, Any], streams: list[int]) -> None:
     """Take the folder, environment, streams and signals of a process that was started anew."""
     os.environ.clear()
     os.environ.update(asked["env"])
@@ -167,14 +194,8 @@ def _settle(asked: dict[str, Any]) -> None:
     os.chdir(asked["folder"])
     sys.argv = [str(BIN / "stillhouse"), *asked["words"]]
     sys.path[:] = [str(BIN), *(place for place in sys.path if place not in ("", str(TESTS)))]
-    for number, (path, mode) in enumerate(
-        (
-            (os.devnull, os.O_RDONLY),
-            *((p, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for p in asked["to"]),
-        )
-    ):
-        opened = os.open(path, mode, 0o666)
-        os.dup2(opened, number)
-        os.close(opened)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
