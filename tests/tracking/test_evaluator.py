@@ -1,5 +1,8 @@
 """The evaluator through MLflow's own front door, on models that Stillhouse did not make."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from stillhouse.errors import DataError, SettingsError, UsageError
 from stillhouse.tracking.answers import read
 
+ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own imports and hints
 
 
@@ -119,3 +123,8 @@ def test_answers_of_every_form_are_read_alike():
         read(np.array([[0.0, 1.0], [np.nan, 1.0]]), classes)
     with pytest.raises(UsageError, match="2 outputs"):
         read({"a": shares, "b": shares}, classes)
+
+
+def test_the_guide_s_example_runs(place, capsys):
+    runpy.run_path(str(ROOT / "docs" / "examples" / "guide" / "judge_any.py"))
+    assert "'slice':" in capsys.readouterr().out
