@@ -2,9 +2,11 @@
 flow, in a workspace of its own.
 """
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +191,7 @@ def _bring_module(teacher: Mapping[str, Any], root: Path) -> None:
 
 def distill(wish: Wish, *, json_only: bool) -> int:
     """Begin or go on, run the flow, and tell where the student is; return the exit code."""
+    from stillhouse.pipeline.budget import CutShort
     from stillhouse_flows import show
     from stillhouse_flows.run import run_project
 
@@ -196,7 +199,28 @@ def distill(wish: Wish, *, json_only: bool) -> int:
     made = begin(wish)
     show.note(planned(made, wish) if made else f"Going on in {wish.root}.")
     beside = {"workspace": str(wish.root), "student": str(wish.root / ONNX)}
-    return run_project(wish.root.resolve(), wish.parted()[1], json_only=json_only, beside=beside)
+    run = partial(
+        run_project, wish.root.resolve(), wish.parted()[1], json_only=json_only, beside=beside
+    )
+    try:
+        return run()
+    except CutShort as cut:
+        # the budget is what was asked for here: what it pays for is the student
+        shorten(wish.root / "params.yaml", cut.trials)
+        show.note(f"{wish.budget} pay for {cut.trials} trials of each arm: written down.")
+        return run()
+
+
+def shorten(path: Path, trials: int) -> None:
+    """Write into a params.yaml of ours how many trials there are."""
+    text, found = re.subn(r"(?m)^(tune: \{trials: )\d+", rf"\g<1>{trials}", path.read_text())
+    if not found:
+        raise UsageError(
+            "the section tune is not as it was written.",
+            where=str(path),
+            fix=f"Set tune.trials: {trials} and say `stillhouse run` there.",
+        )
+    write(path, text)
 
 
 def planned(made: Plan, wish: Wish) -> str:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow, tags
 from prefect.artifacts import create_link_artifact, create_table_artifact
 
-from stillhouse.errors import OverBudget
 from stillhouse.pipeline.budget import CutShort
 from stillhouse.tracking.redact import redact_set
 from stillhouse.workspace import Workspace
@@ -82,7 +81,7 @@ def _steps(project: "Project", each: "Callable[[Result], None]") -> "list[Result
     return results
 
 
-def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) -> OverBudget:
+def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) -> CutShort:
     """Gate the best student that the budget pays for, and return what to tell; it is not promoted,
     for it is not the one that params.yaml asks for.
     """
@@ -94,7 +93,12 @@ def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) 
     finally:
         shorter.close()
     again = f"`stillhouse run --set tune.trials={cut.trials}` to promote it."
-    return OverBudget(f"{cut.what} So {said}", where=cut.where, fix=f"Raise the budget, or {again}")
+    return CutShort(
+        f"{cut.what} So {said}",
+        trials=cut.trials,
+        where=cut.where,
+        fix=f"Raise the budget, or {again}",
+    )
 
 
 def _publish(project: "Project") -> "Published":

@@ -15,7 +15,7 @@ from flows.intake import files
 from stillhouse import plugins
 from stillhouse.errors import SourceError, UsageError
 from stillhouse.pipeline import Project
-from stillhouse_flows.distill import Wish, begin, planned
+from stillhouse_flows.distill import Wish, begin, planned, shorten
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -132,6 +132,20 @@ def test_answers_that_miss_a_row_are_refused_before_anything_is_written(
 )
 def test_the_student_is_named_after_its_teacher(teacher: str, name: str):
     assert wish(teacher=teacher).model == name
+
+
+@pytest.mark.usefixtures("answers")
+def test_what_the_budget_pays_for_is_written_down_and_nothing_else_changes(tmp_path: Path):
+    made = begin(wish(out=Path("here")))
+    assert made is not None
+    path = tmp_path / "here" / "params.yaml"
+    before = path.read_text()
+    shorten(path, 2)
+    assert Project.open(tmp_path / "here").params["tune"]["trials"] == 2
+    assert path.read_text() == before.replace(f"trials: {made.trials}", "trials: 2")
+    path.write_text(before.replace("tune: {", "tune: { "))
+    with pytest.raises(UsageError, match="not as it was written"):
+        shorten(path, 2)
 
 
 CREDIT = """

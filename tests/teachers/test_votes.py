@@ -100,7 +100,7 @@ def test_the_price_is_that_of_all_copies_and_the_cap_holds(lesson: Callable[[], 
         made = make(of={**paid, **money}, samples=8)
         voting = made.recall(made.learn(given), given.train.schema)
         few = given.val.inputs[:10]
-        assert (voting.unpaid(few), voting.usd_per_row) == (80, 0.01)
+        assert (voting.unpaid(few), voting.usd_per_row, voting.asks) == (80, 0.01, 8)
         with pytest.raises(OverBudget, match=r"cap of \$1.00"):
             voting.require_money(voting.unpaid(given.val.inputs))
         voting.require_money(voting.unpaid(few))

@@ -199,7 +199,7 @@ def _probe(oracle: Oracle, asked: tuple[Dataset, Dataset, Dataset], job: Job) ->
     whole = Whole(
         len(val) + len(test) + views * len(picked),
         sum(oracle.unpaid(part.inputs) for part in asked)
-        + (views - 1) * (len(picked) if oracle.usd_per_row else 0),
+        + (views - 1) * (oracle.asks * len(picked) if oracle.usd_per_row else 0),
     )
     found = probe(oracle, val, whole, job.clock)
     if found.notable:

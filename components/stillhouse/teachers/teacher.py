@@ -45,6 +45,7 @@ class Oracle(ABC):
         by_row: Whether it answers by the row's number and never looks at its inputs, so that it
             can say nothing of an augmented view.
         usd_per_row: What it costs to ask about a row that was not asked before.
+        asks: How many such questions stand behind one answer.
     """
 
     gives: frozenset[str] = frozenset({"logits"})
@@ -52,6 +53,7 @@ class Oracle(ABC):
     module: nn.Module | None = None
     by_row: bool = False
     usd_per_row: float = 0.0
+    asks: int = 1
 
     @abstractmethod
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:

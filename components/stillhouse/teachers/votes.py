@@ -86,6 +86,7 @@ class Voting(Oracle):
     ) -> None:
         self._oracle, self._schema, self._settings, self._scale = oracle, schema, settings, scale
         self.parameters, self.usd_per_row = oracle.parameters, oracle.usd_per_row
+        self.asks = settings.samples * oracle.asks
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
         count, classes = self._settings.samples, len(self._schema.classes)
