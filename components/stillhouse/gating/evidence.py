@@ -78,9 +78,12 @@ class Groups:
 
     Attributes:
         outcomes: By group, in words, bool [its rows]; at least one group, each with rows.
+        expected: How sure the student is of each group's rows, on average; empty where nobody
+            asked.
     """
 
     outcomes: Mapping[str, NDArray[bool_]]
+    expected: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

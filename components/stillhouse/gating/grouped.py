@@ -33,11 +33,16 @@ class GroupsTest:
 
     @property
     def worst(self) -> str:
-        """The group that is furthest on the wrong side, as observed; of equal ones the one with
-        most rows.
+        """The group that is furthest on the wrong side of its bound, as observed; of equal ones the
+        one with most rows.
         """
         sign = 1 if self.direction == ">=" else -1
-        return min(self.of, key=lambda name: (sign * share(self.of[name]), -self.of[name].n, name))
+
+        def beyond(name: str) -> tuple[float, int, str]:
+            test = self.of[name]
+            return sign * (share(test) - test.bound), -test.n, name
+
+        return min(self.of, key=beyond)
 
     @property
     def observed(self) -> float:
@@ -65,7 +70,11 @@ class GroupsTest:
         return None
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return bounds of the worst group's share: each end is the worst of the groups' own."""
+        """Return bounds of the worst group's share: each end is the worst of the groups' own; where
+        each has a bound of its own, those of the group that is worst.
+        """
+        if len({test.bound for test in self.of.values()}) > 1:
+            return self.of[self.worst].interval(level / len(self.of))
         bounds = [
             (test.interval(level), test.interval(level / len(self.of))) for test in self.of.values()
         ]

@@ -35,7 +35,11 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     if found.classes:
         told["test/worst_class"] = _groups(trust.by_class(right, targets, found.classes), "class ")
     if found.slices:
-        told["slices/worst"] = Groups(_of_slices(found, right))
+        sure = {
+            name: float(own.mean())
+            for name, own in _of_slices(found, trust.confidence(logits)).items()
+        }
+        told["slices/worst"] = Groups(_of_slices(found, right), sure)
     if "teacher" in found.logits:
         told |= _fidelity(found, logits)
     for kind, unlike in found.unlike.items():

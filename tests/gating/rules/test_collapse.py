@@ -61,3 +61,18 @@ def test_where_no_slice_was_found_it_does_not_apply_and_an_alarm_alone_is_no_gat
         parse([RULES[1]])
     with pytest.raises(SettingsError, match="drop"):
         parse([RULES[0], {"name": "collapse", "drop": 20}])
+
+
+def test_rows_that_are_hard_and_known_to_be_are_no_collapse_unless_half_is_lost():
+    def told(right, sure):
+        found = evidence(right)
+        groups = Groups(found.measured["slices/worst"].outcomes, {"age > 80": sure})
+        whole = {**found.measured, "slices/worst": groups}
+        return judge(parse(RULES), Evidence(whole, 2500)).findings[1]
+
+    assert told(25, 0.95).verdict == "undecided"
+    assert told(25, 0.6).verdict == "pass"
+    assert told(5, 0.2).verdict == "undecided"
+    assert told(5, 0.2).bound == pytest.approx(
+        0.5 * float(evidence(5).measured["test/accuracy"].outcomes["student"].mean())
+    )

@@ -5,21 +5,26 @@ from typing import Annotated
 from annotated_types import Interval
 
 from stillhouse.gating.evidence import Evidence, Groups, Rows
-from stillhouse.gating.grouped import grouped
+from stillhouse.gating.grouped import GroupsTest
 from stillhouse.gating.rule import Asked, Rule
+from stillhouse.gating.shares import ShareTest
 
 METRIC, WHOLE = "slices/worst", "test/accuracy"
+HALF = 0.5  # of the accuracy of all rows: below it no belief excuses
 
 
 class Collapse(Rule):
     """Holds the student where a slice that val made doubtful is shown, on the test rows, to lie
-    more than `drop` below the accuracy of all rows.
+    more than `drop` below the accuracy of all rows and below what the student itself believes
+    there, or below half the accuracy of all rows.
 
-    The slices are judged together: however many are looked at, a false alarm has the gate's error
-    rate. Each is named with its rows in the receipt.
+    Rows that are hard are hard for every model, and one that is calibrated says so: a slice of
+    which it is sure in six of ten answers, and right in six of ten, has not collapsed. The slices
+    are judged together: however many are looked at, a false alarm has the gate's error rate. Each
+    is named with its rows in the receipt.
 
     Args:
-        drop: As a share: 0.2 is twenty points below the whole.
+        drop: As a share: 0.2 is twenty points.
         gates: False: only watched.
     """
 
@@ -39,6 +44,17 @@ class Collapse(Rule):
         if not isinstance(found, Groups) or not isinstance(whole, Rows):
             why = evidence.unmeasured.get(METRIC, "no slice was looked at.")
             return Asked(None, ">=", "share", applies=False, why=why)
-        bound = max(float(whole.outcomes["student"].mean()) - self.drop, 0.0)
-        worst = grouped(found.outcomes, bound, ">=")
-        return Asked(bound, ">=", "share", observed=worst.observed, test=worst, about=worst.worst)
+        right = float(whole.outcomes["student"].mean())
+        tests = {}
+        for name, own in found.outcomes.items():
+            likely = min(found.expected.get(name, 1.0), right) - self.drop
+            tests[name] = ShareTest(int(own.sum()), len(own), max(likely, right * HALF, 0.0), ">=")
+        worst = GroupsTest(tests, ">=")
+        return Asked(
+            tests[worst.worst].bound,
+            ">=",
+            "share",
+            observed=worst.observed,
+            test=worst,
+            about=worst.worst,
+        )

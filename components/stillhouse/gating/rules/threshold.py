@@ -15,6 +15,7 @@ from stillhouse.gating.evidence import (
     Rows,
 )
 from stillhouse.gating.foreseen import ForeseenTest
+from stillhouse.gating.frozen import both, restricted
 from stillhouse.gating.grouped import grouped
 from stillhouse.gating.ranked import AreaTest, area
 from stillhouse.gating.resampled import ResampledTest, resample_errors
@@ -95,7 +96,12 @@ class Threshold(Rule):
             )
         if isinstance(found, Exact):
             return Asked(self.bound, self.direction, self.unit, observed=found.value)
-        return self._tested(found, level)
+        asked = self._tested(found, level)
+        frozen = evidence.frozen if known is not None and known.champion else None
+        before = None if frozen is None else restricted(found, frozen)
+        if not isinstance(before, Rows) or not len(before.outcomes["student"]):
+            return asked
+        return both(asked, self._tested(before, level), evidence.champion)
 
     def _tested(self, found: Doubtful, level: float) -> Asked:
         """Return the question with the test that what was measured allows."""
