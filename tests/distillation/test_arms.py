@@ -6,6 +6,7 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.arms import arms_of, fit_settings, objective, rows_of, section_of
 from stillhouse.distillation.methods.ce import CE
 from stillhouse.distillation.objective import Distillation
+from stillhouse.distillation.settings import check
 from stillhouse.errors import SettingsError, UsageError
 from stillhouse.models.outputs import Batch
 from stillhouse.training.fit import fit
@@ -110,3 +111,23 @@ def test_the_hard_arm_is_cross_entropy_to_the_teachers_decisions():
     model = net(PICKED)
     wanted = 0.8 * torch.nn.functional.cross_entropy(model(rows.inputs), FULL.targets[10:14])
     torch.testing.assert_close(objective("hard", SECTION, ANSWERS)(model, rows), wanted)
+
+
+def test_a_student_that_is_trained_against_attacks_has_its_plain_brother_beside_it():
+    for method in (
+        {"name": "rslad"},
+        {"choice": [{"name": "kd"}, {"name": "trades"}]},
+        {"name": {"choice": ["kd", "trades"]}},
+        {"name": "combine", "parts": [{"name": "kd"}, {"name": "pgd_at"}]},
+    ):
+        assert arms_of({"method": method}) == ("student", "none", "hard", "plain"), method
+    assert arms_of({"method": {"name": "kd"}}) == ("student", "none", "hard")
+    assert arms_of({"method": {"name": "rslad"}, "controls": ["none"]}) == ("student", "none")
+    section = {"method": {"name": "rslad"}, "epochs": 7}
+    assert section_of("plain", section) == {"method": {"name": "kd"}, "epochs": 7}
+
+
+def test_a_plain_brother_of_a_plain_student_is_refused():
+    check({"method": {"name": "rslad"}, "controls": ["none", "plain"]})
+    with pytest.raises(SettingsError, match="the method has none"):
+        check({"method": {"name": "kd"}, "controls": ["none", "plain"]})

@@ -55,6 +55,19 @@ PLANS = {
     "flawless": Plan(teacher=1.0, student=1.0, champion=1.0, hard=1.0, none=1.0, rules=RULES[:1]),
     "useless": Plan(student=0.84, none=0.84, hard=0.84, rules=RULES[:1]),
     "many": Plan(classes=tuple(f"a class called {i}" for i in range(30)), rows=300),
+    "robust": Plan(
+        plain=0.31,
+        transfer={
+            "selector": {"name": "teacher_correct"},
+            "share": 0.9,
+            "by_class": [
+                {"class": "birch", "rows": 60, "share": 0.75},
+                {"class": "ash", "rows": 140, "share": 1.0},
+            ],
+            "none": list(range(100, 130)),
+            "nothing": 30,
+        },
+    ),
     "unknown": Plan(unlabelled=30),
     "hostile": Plan(
         classes=HOSTILE,

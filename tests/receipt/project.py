@@ -69,6 +69,8 @@ class Plan:
     warnings: tuple[str, ...] = ()
     usd_per_hour: float = 0.12
     alarm: bool = False
+    transfer: dict | None = None
+    plain: float | None = None
     sets: dict = field(default_factory=dict)
 
 
@@ -213,6 +215,7 @@ def _models(house: Workspace, plan: Plan, targets: Tensor) -> dict[str, Tensor]:
             ]
         },
     )
+    house.write_json("artifacts/distill/transfer.json", plan.transfer)
     house.write_json(
         "artifacts/distill/student.json",
         {
@@ -276,6 +279,15 @@ def _study(plan: Plan, share: float) -> dict:
         "objectives": ["val/accuracy"],
         "trials": trials,
     }
+
+
+def _beside(plan: Plan, attacks: list[dict]) -> dict:
+    """A plain student that withstands little."""
+    if plan.plain is None:
+        return {}
+    kept = [plan.plain - 0.05, plan.plain, plan.plain + 0.05]
+    told = [{**one, "accuracy": kept} for one in attacks]
+    return {"plain": {"clean": [0.9, 0.96, 0.99], "attacks": told, "worst": {"linf": kept}}}
 
 
 def _exported(house: Workspace, plan: Plan, targets: Tensor, logits: Tensor) -> None:
@@ -379,7 +391,13 @@ def _robustness(house: Workspace, plan: Plan, targets: Tensor, logits: Tensor) -
     )
     house.write_json(
         "artifacts/robustness/robustness.json",
-        {"attacks": attacks, "curves": curves, "corruptions": [], "not_measured": missing},
+        {
+            "attacks": attacks,
+            "curves": curves,
+            "corruptions": [],
+            "not_measured": missing,
+            "beside": _beside(plan, attacks),
+        },
     )
 
 

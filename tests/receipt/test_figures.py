@@ -1,7 +1,7 @@
 """Figures are drawn where they can be read."""
 
 from stillhouse.receipt import figures
-from stillhouse.receipt.answers import attack
+from stillhouse.receipt.attacked import attack
 
 
 def test_the_first_trial_is_not_drawn_under_the_labels_of_the_upright_axis(made):

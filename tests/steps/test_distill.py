@@ -124,7 +124,9 @@ def test_the_same_settings_give_the_same_bytes(root: Path) -> None:
     assert set(first) == {
         "student.safetensors",
         "student.json",
+        "plain.safetensors",
         "arms.json",
+        "transfer.json",
         "outcomes.safetensors",
         "curves.json",
         "metrics.json",

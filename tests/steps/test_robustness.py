@@ -7,6 +7,7 @@ from stillhouse.edge.session import Session
 from stillhouse.errors import PluginNotFound, SettingsError, UsageError
 from stillhouse.steps import export, robustness
 from stillhouse.steps.step import Job
+from stillhouse.workspace import dump_tensors
 
 ATTACKS = [
     {"name": "pgd", "norm": "linf", "epsilon": 0.05, "steps": 5},
@@ -253,3 +254,19 @@ def test_only_the_rules_that_can_stop_it_make_the_suite_stale(tmp_path):
     assert marks(clean, bound) == marks({**clean, "at_least": 0.5}, bound) != {}
     assert marks(clean, bound) != marks(clean, {**bound, "at_least": 0.4})
     assert marks(clean, bound, stop=False) == {}
+
+
+def test_the_plain_student_is_attacked_on_the_same_rows_beside_a_robust_one(exported):
+    made, shipped = exported["image"], exported["image"].artifacts / "distill"
+    assert "beside" not in run(made, attacks=ATTACKS, corruptions=[])[0]
+    (shipped / "plain.safetensors").write_bytes((shipped / "student.safetensors").read_bytes())
+    about, _, metrics = run(made, attacks=ATTACKS, corruptions=[])
+    (shipped / "plain.safetensors").write_bytes(dump_tensors({}))
+    plain = about["beside"]["plain"]
+    direct = [one for one in about["attacks"] if not one["label"].startswith("transfer")]
+    assert [one["label"] for one in plain["attacks"]] == [one["label"] for one in direct]
+    # the same weights, so the same rows stay right; the one that ships is judged by its ONNX
+    for one, other in zip(plain["attacks"], direct, strict=True):
+        assert one["accuracy"][1] == pytest.approx(other["accuracy"][1], abs=0.02)
+    assert metrics["plain/clean/accuracy"] == plain["clean"][1]
+    assert set(plain["worst"]) == {"l2", "linf"}

@@ -87,6 +87,7 @@ def workspace(root: Path, kind: str = "image") -> Workspace:
     made.write_json("artifacts/prepare/data.json", {"statistics": statistics(train)})
     model = student(train)
     _tensors(made, "distill/student", model.state_dict())
+    _tensors(made, "distill/plain", {})
     made.write_json(
         "artifacts/distill/student.json",
         {"architecture": SPEC, "parameters": 1, "macs": 1, "method": {"name": "kd"}, "taps": []},

@@ -14,8 +14,11 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.controls import (
     DEFAULT,
     LABELS_ONLY,
+    PLAIN,
+    PLAIN_METHOD,
     WITHOUT,
     SmoothedLabels,
+    hardens,
     swapped,
     without_part,
 )
@@ -27,16 +30,20 @@ from stillhouse.training.objective import Labels, Objective
 from stillhouse.training.settings import FitSettings
 
 Arm = str
-"""`student`, or a control: `none`, `hard`, `smooth`, `shuffled`, `no_<part>`."""
+"""`student`, or a control: `none`, `hard`, `smooth`, `shuffled`, `plain`, `no_<part>`."""
 STUDENT: Arm = "student"
 
 
 def arms_of(section: Mapping[str, Any] | None) -> tuple[Arm, ...]:
     """Return the arms that a section `distill` asks for, the student first; search spaces may stand
-    in it.
+    in it. Where it names no controls, a student that is trained against attacks has its plain
+    brother among them.
     """
     asked = (section or {}).get("controls")
-    return (STUDENT, *(DEFAULT if asked is None else asked))
+    if asked is not None:
+        return (STUDENT, *asked)
+    beside = (PLAIN,) if hardens((section or {}).get("method")) else ()
+    return (STUDENT, *DEFAULT, *beside)
 
 
 def section_of(arm: Arm, section: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,11 +52,13 @@ def section_of(arm: Arm, section: Mapping[str, Any]) -> dict[str, Any]:
 
     `hard` learns the teacher's decisions in place of the method; `none` and `smooth` have neither
     method, selector nor a share of labels to choose; `no_<part>` has the method without that part;
-    `shuffled` differs in the answers alone.
+    `plain` has plain `kd` in the method's place; `shuffled` differs in the answers alone.
     """
     own = dict(section)
     if arm == "hard":
         own["method"] = {"name": "ce"}
+    if arm == PLAIN:
+        own["method"] = dict(PLAIN_METHOD)
     if arm in LABELS_ONLY:
         own |= {"method": {"name": "ce"}, "supervised": 1.0, "selector": {"name": "all"}}
     if arm.startswith(WITHOUT):
@@ -86,8 +95,8 @@ def objective(
     Args:
         arm: student: labels and method; hard: labels and the teacher's decisions; none: labels
             alone; smooth: smoothed labels alone; shuffled: as the student, but with the teacher's
-            answers to other rows of the same decision; no_<part>: as the student without that part
-            of its method.
+            answers to other rows of the same decision; plain: as the student, by plain kd;
+            no_<part>: as the student without that part of its method.
         section: The section `distill` without search spaces, of this arm or of the student.
         answers: The teacher's logits [N, C] in the order of `rows_of(arm, picked)`; arms without a
             teacher ignore them.

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stillhouse import config, plugins
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
@@ -16,7 +17,9 @@ from stillhouse.models.outputs import Batch
 from stillhouse.training.objective import Objective, mass
 
 DEFAULT = ("none", "hard")
-KNOWN = (*DEFAULT, "smooth", "shuffled")
+PLAIN = "plain"  # the student as it would be without attacks in its training
+PLAIN_METHOD: Mapping[str, Any] = {"name": "kd"}
+KNOWN = (*DEFAULT, "smooth", "shuffled", PLAIN)
 WITHOUT = "no_"  # and the name of a part of `combine`
 LABELS_ONLY = frozenset({"none", "smooth"})
 
@@ -32,6 +35,12 @@ def refuse_unknown(controls: Sequence[str], method: Mapping[str, Any], where: st
         place = f"{where}.{at}"
         if control in controls[:at]:
             raise SettingsError(f"'{control}' stands twice.", where=place, fix="Leave one out.")
+        if control == PLAIN and not hardens(method):
+            raise SettingsError(
+                "'plain' is the student without attacks in its training, and the method has none.",
+                where=place,
+                fix="Leave it out, or choose such a method: rslad, trades, …",
+            )
         if control.startswith(WITHOUT):
             _refuse_part(method, control.removeprefix(WITHOUT), place)
         elif control not in KNOWN:
@@ -40,6 +49,23 @@ def refuse_unknown(controls: Sequence[str], method: Mapping[str, Any], where: st
                 where=place,
                 fix=nearest(control, [*KNOWN, "no_<part>"]),
             )
+
+
+def hardens(method: object) -> bool:
+    """Whether a method, in whatever corner of a search space, trains against attacks; one that does
+    not exist does not.
+    """
+    if config.is_space(method):
+        return any(hardens(choice) for choice in config.ends(method, "method"))  # type: ignore[arg-type]
+    if not isinstance(method, Mapping):
+        return False
+    name, parts = method.get("name"), method.get("parts")
+    if config.is_space(name):
+        return any(hardens({**method, "name": one}) for one in config.ends(name, "method.name"))  # type: ignore[arg-type]
+    if isinstance(parts, Sequence) and any(hardens(part) for part in parts):
+        return True
+    known = isinstance(name, str) and name in plugins.available("methods")
+    return known and bool(plugins.load("methods", str(name)).hardens)
 
 
 def without_part(method: Mapping[str, Any], part: str) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Distillation(Objective):
 
     answers: Tensor
     order: Tensor
+    given: Tensor | None
+    asked: Tensor | None
     weights: Tensor | None
 
     def __init__(
@@ -99,6 +101,9 @@ class Distillation(Objective):
             "order", torch.empty(0, dtype=torch.int64) if order is None else order, persistent=False
         )
         self.answer_alone = plain(method)
+        counted = selector.selects and answers is not None
+        self.register_buffer("given", torch.zeros(len(held)).double() if counted else None)
+        self.register_buffer("asked", torch.zeros(len(held)).long() if counted else None)
         self._rows = None if pair is None or order is None else pair.rows.inputs
         self._taps = (
             connect(method, pair) if pair is not None and "features" in method.needs else None
@@ -120,7 +125,9 @@ class Distillation(Objective):
         teacher = None if teacher is None else _standard(model, teacher)
         distilled = self._per_row_or_scalar(self.method(student, teacher, batch), batch)
         if self.selector.selects and teacher is not None:
-            distilled = distilled * self.selector.weights(student, teacher, batch)
+            weighed = self.selector.weights(student, teacher, batch)
+            distilled = distilled * weighed
+            self._count(batch.rows, weighed)
         return (
             self.supervised * labelled_loss(self.task, student.logits, batch, self.weights)
             + (1 - self.supervised) * distilled.mean()
@@ -140,6 +147,18 @@ class Distillation(Objective):
         if joined([each.method for each in mine], 1, first.answers) is None:
             return None
         return _AtOnce(mine)
+
+    def _count(self, rows: Tensor, weighed: Tensor) -> None:
+        """Write down what each row got; a checkpoint holds it."""
+        if self.given is not None and self.asked is not None:
+            self.given.index_add_(0, rows, weighed.detach().double())
+            self.asked.index_add_(0, rows, torch.ones_like(rows))
+
+    def transfer(self) -> tuple[Tensor, Tensor] | None:
+        """Return the sum of each row's weights so far and how often it was weighed, [N] each; None
+        where the selector tells no rows apart.
+        """
+        return None if self.given is None or self.asked is None else (self.given, self.asked)
 
     def _per_row_or_scalar(self, loss: Tensor, batch: Batch) -> Tensor:
         wanted = (len(batch.rows),) if self.method.per_sample else ()

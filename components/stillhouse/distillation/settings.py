@@ -42,8 +42,10 @@ class Settings:
             is left out; None: all 1. What the method says of a row is not weighed.
         controls: Arms beside the student, each trained from the same seeds for the same steps: none
             (labels alone), hard (the teacher's decisions), smooth (smoothed labels alone), shuffled
-            (the teacher's answers to other rows of the same decision), no_<part> (a `combine`
-            without that part).
+            (the teacher's answers to other rows of the same decision), plain (beside a method that
+            trains against attacks: kd, under the same attacks), no_<part> (a `combine` without that
+            part). Where it is left out: none and hard, and plain where the method trains against
+            attacks.
         smoothing: Of the arm `smooth`: probability that is spread over all classes.
         epochs: Optimiser steps = epochs × ⌈(labelled + unlabelled) / batch⌉, the same for every
             arm.

@@ -155,6 +155,7 @@ class Classification(Task):
             "What the teacher knows of a single row",
             "beyond what it says of the whole class",
         ),
+        "plain": ("Training against attacks", "over the plain student, on clean rows"),
     }
     hard = "its decisions, no confidences"
     moved_unit = "a probability"

@@ -4,13 +4,13 @@ says so and the figure is left out.
 
 from stillhouse.evaluation.tasks import TASKS
 from stillhouse.receipt import numbers, trust_words, words
+from stillhouse.receipt.advice import untold
+from stillhouse.receipt.attacked import attack, corruption, plain
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import Ruled, ruled
 from stillhouse.receipt.two_classes import sentence
-
-ACRONYM = 4  # letters at most
 
 
 def answers(receipt: Json) -> dict[str, str]:
@@ -65,7 +65,9 @@ def teacher(receipt: Json) -> str:
     gains = receipt["teacher_gain"]
     if not gains:
         return "Not measured against controls; this receipt cannot say what the teacher gave."
-    return " ".join(gain["sentence"] for gain in gains).replace("'", "’")
+    advised = (receipt.get("teacher_advice") or {}).get("sentence", "")
+    parts = [*(gain["sentence"] for gain in gains), advised, untold(receipt.get("transfer"))]
+    return " ".join(part for part in parts if part).replace("'", "’")
 
 
 def flips(receipt: Json) -> str:
@@ -198,6 +200,7 @@ def withstands(receipt: Json) -> str:
         )
     else:
         parts.append("Not measured: no attack is set in params.yaml.")
+    parts += plain(receipt)
     means = {
         name: sum(i[1] for i in by.values()) / len(by) for name, by in receipt["corruption"].items()
     }
@@ -221,35 +224,6 @@ def _stopped(probe: Json) -> str:
         f"{numbers.percent(probe['bound'])}{NBSP}% is not reached on all of them (foreseen "
         f"wrongly in at most {numbers.percent(probe['delta'], 0)}{NBSP}% of such runs)."
     )
-
-
-def attack(receipt: Json, label: str) -> str:
-    """Return an attack with its norm and epsilon, for no accuracy under attack means anything
-    without them.
-    """
-    found: Json = next(
-        (a for a in receipt["evidence"]["robustness"]["attacks"] if a.get("label") == label), {}
-    )
-    norm = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}.get(
-        str(found.get("norm")), numbers.plain(found.get("norm") or "", 8)
-    )
-    if found.get("epsilon") is None:
-        return numbers.plain(label, 40)
-    return f"{_attack_name(str(found.get('name', label)))}, {norm} {found['epsilon']:g}".replace(
-        " ", NBSP
-    )
-
-
-def _attack_name(name: str) -> str:
-    """Short names of attacks are acronyms (PGD, FGSM), longer ones are words."""
-    return numbers.plain(
-        name.upper() if len(name) <= ACRONYM else numbers.capital(name.replace("_", " ")), 24
-    )
-
-
-def corruption(name: str) -> str:
-    """Return a corruption's name in words."""
-    return numbers.plain(name.replace("_", " "), 24)
 
 
 def device(receipt: Json) -> str:

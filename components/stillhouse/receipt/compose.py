@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stillhouse.receipt.advice import advice
 from stillhouse.receipt.arms import arms, teacher_gain
 from stillhouse.receipt.evidence import attack_accuracy, corruption_accuracy, evidence
 from stillhouse.receipt.flips import flips, mistakes
@@ -45,6 +46,7 @@ def compose(
         usd_per_hour: Price of an hour of work, USD.
         show_rows: Whether rows that are pictures may be shown.
     """
+    gains = teacher_gain(found)
     return {
         "schema": 1,
         "model": found.model,
@@ -58,7 +60,11 @@ def compose(
         "teacher": teacher(found),
         "student": student(found),
         "arms": arms(found),
-        "teacher_gain": teacher_gain(found),
+        "teacher_gain": gains,
+        "teacher_advice": advice(
+            gains, measure=found.task.measure, seconds=found.seconds, training=found.training
+        ),
+        "transfer": found.transfer,
         "flips": flips(found),
         "mistakes": mistakes(found),
         "robustness": attack_accuracy(found),

@@ -233,6 +233,7 @@ def robust(found: Outcomes) -> Json:
         "attacks": list(stored.get("attacks") or []),
         "curves": stored.get("curves") or [],
         "transfer": stored.get("transfer"),
+        "beside": stored.get("beside") or {},
         "corruptions": list(stored.get("corruptions") or []),
         "probes": list(stored.get("probes") or []),
         "not_measured": list(stored.get("not_measured") or []),

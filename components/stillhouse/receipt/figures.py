@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from stillhouse.receipt import numbers
-from stillhouse.receipt.answers import attack, corruption
+from stillhouse.receipt.attacked import attack, beside, corruption
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.plots import SIDE, Axis, axis, polyline, staircase
 from stillhouse.receipt.reading import reading
@@ -16,6 +16,7 @@ ARMS = {
     "student": ("Student", "the teacher’s answers", "s"),
     "hard": ("Control hard", "its decisions, no confidences", "c"),
     "none": ("Control none", "the labels only", "c"),
+    "plain": ("Plain student", "kd, no attacks in its training", "c"),
 }
 NOTES = {
     "over none": ("what the teacher gave in all", "s"),
@@ -386,6 +387,7 @@ def figures(receipt: Json) -> dict[str, Any]:
         matrix,
         reliability,
         attacks,
+        beside,
         epsilon,
         corruptions,
         latency,

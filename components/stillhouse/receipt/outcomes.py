@@ -50,6 +50,8 @@ class Outcomes:
         seconds: step → seconds of work.
         slice_rows: `slice/<place in verdict.slices>` → [N], 1 where the row is in it.
         unlike: Kind → what the student answers to rows that no source would give, [M, C].
+        transfer: What a selector kept from the student; None where it was told everything.
+        training: arm → seconds of one of its trainings, a mean.
     """
 
     model: str
@@ -78,6 +80,8 @@ class Outcomes:
     seconds: Mapping[str, float]
     slice_rows: Mapping[str, Tensor] = field(default_factory=dict)
     unlike: Mapping[str, Tensor] = field(default_factory=dict)
+    transfer: Json | None = None
+    training: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def known(self) -> Tensor:

@@ -15,6 +15,9 @@ from stillhouse.architectures.build import parameters
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of
+from stillhouse.distillation.controls import PLAIN
+from stillhouse.distillation.ledger import ledger
+from stillhouse.distillation.objective import Distillation
 from stillhouse.distillation.settings import Settings, corners, read
 from stillhouse.distillation.settings import check as check_distill
 from stillhouse.errors import SettingsError
@@ -26,12 +29,21 @@ from stillhouse.models.macs import macs
 from stillhouse.models.taps import taps_of
 from stillhouse.steps import arm as arms
 from stillhouse.steps.step import Job, Metrics, Progress, Step
-from stillhouse.training.fit import Epoch, Fitted
+from stillhouse.training.fit import Epoch, Fitted, fit
+from stillhouse.training.fleet_state import Member
 from stillhouse.workspace import StepFiles
 
 SHIPPED: tuple[Arm, int] = (STUDENT, 0)  # never the best of the seeds
 READS = (*arms.READS, "prepare/test.safetensors", "tune/trials.json")
-WRITES = ("student.safetensors", "student.json", "arms.json", "outcomes.safetensors", "curves.json")
+WRITES = (
+    "student.safetensors",
+    "student.json",
+    "plain.safetensors",
+    "arms.json",
+    "transfer.json",
+    "outcomes.safetensors",
+    "curves.json",
+)
 
 
 @dataclass(frozen=True)
@@ -42,18 +54,22 @@ class Run:
         fitted: Model and curve.
         val: Logits [N val, C].
         test: Logits [N test, C].
+        transfer: Of each row that it saw, the sum of its weights and how often it was weighed; None
+            where all rows counted alike.
     """
 
     fitted: Fitted
     val: Tensor
     test: Tensor
+    transfer: tuple[Tensor, Tensor] | None = None
 
 
 Runs = dict[tuple[Arm, int], Run]
 
 
 def run(job: Job) -> Metrics:
-    """Write the shipped student, and every arm's answers on val and test.
+    """Write the shipped student, the plain one beside it where there is one (else no tensor), what
+    of the teacher was not transferred, and every arm's answers on val and test.
 
     Returns:
         `val/…` and `test/…` of the shipped student; `receipt/gain_over_<control>` (mean over seeds
@@ -83,43 +99,44 @@ def run(job: Job) -> Metrics:
     runs: Runs = {}
     for arm, seed in plan:
         began = job.clock.seconds()
-        fitted = _train(
-            arm,
-            chosen[arm],
-            seed,
-            material,
-            folder=folder,
+        runs[arm, seed] = _trained(
+            arms.member(arm, chosen[arm], seed=seed, material=material),
+            (val, test),
+            choosing=material.val,
+            checkpoint=folder / f"{arm}-{seed}.safetensors",
             progress=_inside(job.progress, len(runs), len(plan), f"{arm}, seed {seed}"),
-        )
-        runs[arm, seed] = Run(
-            fitted, logits_of(fitted.model, val.inputs), logits_of(fitted.model, test.inputs)
         )
         job.timing[f"fit/{arm}/{seed}/seconds"] = round(job.clock.seconds() - began, 4)
         job.progress(len(runs), len(plan), f"{arm}, seed {seed}")
     _write(job.files, runs, chosen, operating_point(read(chosen[STUDENT]), runs[SHIPPED], val))
+    job.files.write_json("distill/transfer.json", transferred(runs[SHIPPED], chosen, material))
     return {**_scores(runs[SHIPPED], val, test), **_compared(runs, test)}
 
 
-def _train(
-    arm: Arm,
-    section: Mapping[str, Any],
-    seed: int,
-    material: arms.Material,
+def _trained(
+    ready: tuple[Member, Dataset],
+    judged: tuple[Dataset, Dataset],
     *,
-    folder: Path,
+    choosing: Dataset,
+    checkpoint: Path,
     progress: Progress,
-) -> Fitted:
+) -> Run:
     """Train, or take up what a killed run of this very step left: half a training goes on, a
     finished one is only read.
     """
-    return arms.train(
-        arm,
-        section,
-        seed=seed,
-        material=material,
-        checkpoint=folder / f"{arm}-{seed}.safetensors",
+    one, rows = ready
+    fitted = fit(
+        one.model,
+        one.objective,
+        rows,
+        choosing,
+        one.settings,
+        checkpoint=checkpoint,
         progress=progress,
     )
+    val, test = (logits_of(fitted.model, those.inputs) for those in judged)
+    told = one.objective.transfer() if isinstance(one.objective, Distillation) else None
+    return Run(fitted, val, test, told)
 
 
 def _inside(progress: Progress, done: int, total: int, who: str) -> Progress:
@@ -131,6 +148,26 @@ def _inside(progress: Progress, done: int, total: int, who: str) -> Progress:
         progress(done * epochs + epoch, total * epochs, f"{who}: {note}")
 
     return told
+
+
+def transferred(
+    shipped: Run, chosen: Mapping[str, Mapping[str, Any]], material: arms.Material
+) -> Mapping[str, Any] | None:
+    """Return what of the teacher the shipped student was not told, and by which selector; None
+    where it was told everything.
+    """
+    if shipped.transfer is None:
+        return None
+    given, asked = shipped.transfer
+    seen, decided = material.seen, material.answers.argmax(dim=1)
+    told = ledger(
+        given,
+        asked,
+        codes=torch.where(known(seen.targets), seen.targets, decided),
+        classes=seen.classes,
+        rows=seen.rows,
+    )
+    return {"selector": dict(read(chosen[STUDENT]).selector), **told}
 
 
 def operating_point(settings: Settings, shipped: Run, val: Dataset) -> dict[str, Any]:
@@ -169,6 +206,10 @@ def _write(
         **point,
     }
     files.write_tensors("distill/student.safetensors", model.state_dict())
+    beside = runs.get((PLAIN, 0))
+    files.write_tensors(
+        "distill/plain.safetensors", {} if beside is None else beside.fitted.model.state_dict()
+    )
     files.write_json("distill/student.json", {**about, "taps": list(taps_of(model))})
     files.write_json(
         "distill/arms.json", {"arms": [_arm(arm, runs, chosen[arm]) for arm in _arms(runs)]}

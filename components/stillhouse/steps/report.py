@@ -4,6 +4,7 @@ it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ BOUND = (
     "distill/student.safetensors",
     "distill/student.json",
     "distill/arms.json",
+    "distill/transfer.json",
     "distill/outcomes.safetensors",
     "distill/curves.json",
     "export/student.onnx",
@@ -142,10 +144,22 @@ def outcomes(job: Job) -> Outcomes:
             for name, logits in gated.items()
             if name.startswith("unlike/")
         },
+        transfer=files.read_json("distill/transfer.json"),
+        training=trainings(files.read_json("distill/distill.timing.json")),
         seconds={
             step: float(files.read_json(f"{step}/{step}.timing.json")["seconds"]) for step in BEFORE
         },
     )
+
+
+def trainings(timing: Mapping[str, float]) -> dict[str, float]:
+    """Return arm → seconds of one of its trainings, the mean of those that `distill` clocked."""
+    clocked: dict[str, list[float]] = {}
+    for name, seconds in timing.items():
+        kind, _, rest = name.partition("/")
+        if kind == "fit":
+            clocked.setdefault(rest.split("/")[0], []).append(float(seconds))
+    return {arm: fsum(each) / len(each) for arm, each in clocked.items()}
 
 
 def _champion(files: StepFiles) -> dict[str, Any] | None:

@@ -21,23 +21,26 @@ from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError, UsageError
+from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.gating.foreseen import asked_under_attack, most_failing
 from stillhouse.gating.settings import parse
 from stillhouse.models.access import accept
+from stillhouse.robustness.beside import Beside, beside
 from stillhouse.robustness.case import Case, make_cases
 from stillhouse.robustness.corruption import Corruption
 from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.steps.student import PLAIN, load_plain, load_student
 from stillhouse.steps.student import READS as STUDENT
-from stillhouse.steps.student import load_student
 from stillhouse.teachers.recall import recall
 from stillhouse.workspace import StepFiles
 
 READS = (
     *STUDENT,
+    PLAIN,
     "export/student.onnx",
     "teacher/model",
     "teacher/teacher.json",
@@ -85,7 +88,8 @@ def run(job: Job) -> Metrics:
     Returns:
         `robust/clean/accuracy`, `robust/<label>/accuracy`, `robust/<norm>/accuracy` (rows that
         withstand every attack of that norm), `corruption/<name>/accuracy` and `/ece` (means over
-        severities), `corruption/mean_accuracy`, `corruption/mean_ece`.
+        severities), `corruption/mean_accuracy`, `corruption/mean_ece`; beside a student that was
+        trained against attacks `plain/clean/accuracy` and `plain/<norm>/accuracy`.
 
     Raises:
         UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
@@ -119,12 +123,30 @@ def run(job: Job) -> Metrics:
         **found.as_dict(settings.seed),
         "positions": rows.tolist() if len(rows) < len(test) else None,
     }
+    plain = None if stopped else plain_beside(job, subject, asked)
+    if plain is not None:
+        told["beside"] = {"plain": plain.as_dict()}
     if probes:
         told["probes"] = [one.as_dict() for one in probes]
     job.files.write_json("robustness/robustness.json", told)
     seen = {f"probe/{one.bar.norm}": one.still.to(torch.uint8) for one in probes}
     job.files.write_tensors("robustness/outcomes.safetensors", {**found.outcomes(), **seen})
-    return found.metrics()
+    return found.metrics() | ({} if plain is None else plain.metrics())
+
+
+def plain_beside(job: Job, subject: Subject, asked: Suite) -> Beside | None:
+    """Return what the student withstands that was trained without attacks; None where there is
+    none.
+    """
+    model = load_plain(job.files)
+    if model is None:
+        return None
+    job.progress(0, 1, "the plain student")
+
+    def answer(inputs: torch.Tensor) -> torch.Tensor:
+        return logits_of(model, inputs)
+
+    return beside(replace(subject, model=model, answer=answer), asked.cases, asked.surrogate)
 
 
 def bars(params: Mapping[str, Any], rows: int) -> list[Bar]:
