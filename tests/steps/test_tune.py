@@ -271,13 +271,14 @@ def test_a_method_that_looks_at_features_is_refused_a_black_box_and_trained_besi
 ) -> None:
     clear = arms.Material.read(StepFiles(Workspace(root), "tune"))
     assert clear.gives == {"logits", "features", "gradients"}
-    section = {"method": {"name": "fitnet"}}
-    arms.require_access(section, clear)
-    with pytest.raises(
-        UsageError,
-        match="'fitnet' needs features, which 'the teacher's stored answers' does not give",
-    ):
-        arms.require_access(section, replace(clear, teacher=None))
+    for name, needed in (("fitnet", "features"), ("adaad", "gradients")):
+        section = {"method": {"name": name}}
+        arms.require_access(section, clear)
+        with pytest.raises(
+            UsageError,
+            match=f"'{name}' needs {needed}, which 'the teacher's stored answers' does not give",
+        ):
+            arms.require_access(section, replace(clear, teacher=None))
 
 
 def test_a_study_that_always_diverges_names_the_rows_or_the_learning_rate(root: Path) -> None:

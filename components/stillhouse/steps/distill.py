@@ -159,7 +159,9 @@ def transferred(
     if shipped.transfer is None:
         return None
     given, asked = shipped.transfer
-    seen, decided = material.seen, material.answers.argmax(dim=1)
+    settings = read(chosen[STUDENT])
+    learned = material.sharing(settings.synthetic)
+    seen, decided = learned.seen, learned.answers.argmax(dim=1)
     told = ledger(
         given,
         asked,
@@ -167,7 +169,7 @@ def transferred(
         classes=seen.classes,
         rows=seen.rows,
     )
-    return {"selector": dict(read(chosen[STUDENT]).selector), **told}
+    return {"selector": dict(settings.selector), **told}
 
 
 def operating_point(settings: Settings, shipped: Run, val: Dataset) -> dict[str, Any]:
