@@ -233,8 +233,9 @@ def _audit(rule: Rule, test: Test | None, level: float) -> dict[str, Any] | None
 def _verdict(asked: Asked, level: float, alarm: bool) -> RuleVerdict:
     if not asked.applies:
         return "not_applicable"
-    if alarm and asked.test is not None:
-        return "undecided" if asked.test.missed <= level else "pass"
+    if alarm and asked.observed is not None:
+        missed = asked.test.missed <= level if asked.test else not asked.reaches(asked.observed)
+        return "undecided" if missed else "pass"
     if asked.observed is None:
         return "undecided"
     if asked.test is None:

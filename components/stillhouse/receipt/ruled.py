@@ -18,6 +18,7 @@ NAMES = {
     "test/aurc": "Risk by coverage, AURC",
     "test/worst_class": "Worst class",
     "slices/worst": "Worst slice",
+    "robust/masking/alarms": "Masked gradients",
     "fidelity/agreement": "Agrees with its teacher",
     "fidelity/worst_class": "Agrees, worst class",
     "ood/noise": "Noise told apart, AUROC",

@@ -20,7 +20,7 @@ from stillhouse.errors import DataError, SettingsError, nearest
 from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.gating.collect import Outcomes, collect
 from stillhouse.gating.flips import NOTHING, flips
-from stillhouse.gating.metrics import CATALOGUE, DRIFT, find, known_metrics
+from stillhouse.gating.metrics import ALARMS, CATALOGUE, DRIFT, find, known_metrics
 from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
 from stillhouse.gating.sliced import Slice
@@ -56,7 +56,6 @@ READS = (
 )
 WRITES = ("verdict.json", "outcomes.safetensors")
 WATCHED: dict[str, Any] = {"metric": DRIFT, "at_most": 0, "gates": False}
-ALARM: dict[str, Any] = {"name": "collapse"}
 SHOWN = 200  # wrong rows of a slice that are told one by one
 
 
@@ -67,7 +66,8 @@ class Settings:
     Attributes:
         rules: See `gating.settings.parse`; at least one that gates. Where none speaks of drift,
             `{metric: drift/features, at_most: 0, gates: false}` is watched beside them; where none
-            speaks of slices, the alarm `{name: collapse}` stands beside them.
+            speaks of slices, the alarm `{name: collapse}` stands beside them; where one decides by
+            an accuracy under attack, `{name: masking}`.
         alpha: The stated error rate over all rules that gate.
         life: Whether `alpha` is that of the model's whole life: each comparison with a champion is
             counted in the ledger and spends a part of it. Off: it is that of each decision alone.
@@ -191,19 +191,21 @@ def _metrics(verdict: Verdict) -> Metrics:
 
 
 def beside(specs: Sequence[Mapping[str, Any]], task: Task) -> tuple[Mapping[str, Any], ...]:
-    """Return the rules with the one about drift and the alarm about slices, where none is written.
+    """Return the rules with the one about drift and the alarms, where none is written: about slices
+    that collapse, and, where a rule decides by an accuracy under attack, about masked gradients.
 
     A gate without rules is left without any, to be refused.
     """
     told = [spec for spec in specs if isinstance(spec, Mapping)]
-    added: list[Mapping[str, Any]] = []
-    if not any(spec.get("metric") == DRIFT for spec in told):
-        added.append(WATCHED)
-    about_slices = any(
-        spec.get("name") == ALARM["name"] or spec.get("metric") == "slices/worst" for spec in told
+    spoken = {str(spec.get(key)) for spec in told for key in ("name", "metric")}
+    added: list[Mapping[str, Any]] = [] if DRIFT in spoken else [WATCHED]
+    if task.decides and not spoken & {"collapse", "slices/worst"}:
+        added.append({"name": "collapse"})
+    attacked = any(
+        str(spec.get("metric")).startswith("robust/") and spec.get("gates", True) for spec in told
     )
-    if task.decides and not about_slices:
-        added.append(ALARM)
+    if attacked and not spoken & {"masking", ALARMS}:
+        added.append({"name": "masking"})
     return (*specs, *added) if specs else ()
 
 
