@@ -37,6 +37,15 @@ def test_the_loss_is_labels_and_method_by_their_shares_over_the_right_rows():
     torch.testing.assert_close(loss, 0.3 * labels + 0.7 * taught)
 
 
+def test_answers_that_are_stored_as_halves_are_the_same_loss_as_those_widened_before():
+    model, rows = net(DATA), batch([5, 2, 9, 0], labelled=2)
+    found = [
+        Distillation(method=KD(), selector=All(), supervised=0.3, answers=answers)(model, rows)
+        for answers in (ANSWERS.half(), ANSWERS.half().float())
+    ]
+    assert torch.equal(found[0], found[1])
+
+
 def test_a_batch_without_labels_learns_from_the_teacher_alone():
     model, rows = net(DATA), batch([1, 2], labelled=0)
     loss = Distillation(method=KD(), selector=All(), supervised=0.5, answers=ANSWERS)(model, rows)

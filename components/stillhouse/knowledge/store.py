@@ -17,15 +17,13 @@ from stillhouse.knowledge.keep import Keep, keep_of
 from stillhouse.knowledge.looked import PREFIX
 from stillhouse.knowledge.mapped import mapped
 from stillhouse.knowledge.question import FORMAT, MANIFEST, PLAIN, Shard, rows_digest
-from stillhouse.teachers.ask import ask, naming
+from stillhouse.knowledge.stale import AGAIN, close, how_answers_differ, how_rows_differ, stale
+from stillhouse.teachers.ask import ask
 from stillhouse.teachers.recall import recall
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.workspace import StepFiles, dump_json, parse_tensors, sha256_bytes
 
 FOLDER = "knowledge/store"
-AGAIN = "Run the step `knowledge` again."
-# fp16 keeps 11 binary digits; another batch size moves a float32 answer far less
-RELATIVE, ABSOLUTE = 2e-3, 2e-3
 MAPPED_BYTES = 256 * 2**20  # of float32, above which answers are mapped rather than read
 
 
@@ -181,20 +179,20 @@ class Knowledge:
     def _require_same(self, dataset: Dataset, rows: Tensor, teacher: str | None) -> None:
         held = self.manifest
         if teacher is not None and teacher != held["teacher"]:
-            raise _stale(
+            raise stale(
                 self.folder,
                 f"they are another teacher's ({held['teacher'][:8]}, now {teacher[:8]})",
             )
         if tuple(held["classes"]) != dataset.schema.outputs:
             same = sorted(held["classes"]) == sorted(dataset.schema.outputs)
-            raise _stale(
+            raise stale(
                 self.folder,
                 "the classes are in another order" if same else "the data have other classes",
             )
         if rows_digest(dataset.rows) != held["rows"]:
-            raise _stale(self.folder, _how_rows_differ(rows, dataset.rows))
+            raise stale(self.folder, how_rows_differ(rows, dataset.rows))
         if dataset.fingerprint() != held["data"]:
-            raise _stale(
+            raise stale(
                 self.folder, "the rows are the same, but their inputs, targets or schema changed"
             )
 
@@ -209,10 +207,10 @@ class Knowledge:
             for part in self._sentinel_rows(dataset)
         ]
         now = torch.cat(parts).float()
-        if not _close(now, held):
-            raise _stale(
+        if not close(now, held):
+            raise stale(
                 self.folder,
-                _how_answers_differ(now, held, rows),
+                how_answers_differ(now, held, rows),
             )
 
     def _sentinel_rows(self, dataset: Dataset) -> Iterator[Dataset]:
@@ -233,43 +231,4 @@ def reopen(files: StepFiles, dataset: Dataset) -> Knowledge:
     about = files.read_json("teacher/teacher.json")
     return Knowledge.open(
         files.path(FOLDER), dataset, recall(files, dataset.schema), teacher=about["fingerprint"]
-    )
-
-
-def _stale(folder: Path, why: str) -> UsageError:
-    return UsageError(f"the stored answers are stale: {why}.", where=str(folder), fix=AGAIN)
-
-
-def _close(now: Tensor, held: Tensor) -> bool:
-    return now.shape == held.shape and torch.allclose(now, held, rtol=RELATIVE, atol=ABSOLUTE)
-
-
-def _how_rows_differ(held: Tensor, now: Tensor) -> str:
-    if len(held) == len(now) and bool((held.sort().values == now.sort().values).all()):
-        moved = now[held != now]
-        return f"the rows are in another order, from {naming(moved[:1])} on"
-    unknown = now[~torch.isin(now, held)]
-    return (
-        f"there is none for {naming(unknown)}"
-        if len(unknown)
-        else f"they are for {len(held)} rows, the data have {len(now)} of them"
-    )
-
-
-def _how_answers_differ(now: Tensor, held: Tensor, rows: Tensor) -> str:
-    """Tell the usual accidents apart by what they do to the sentinels' answers."""
-    if now.shape == held.shape and _close(now.sort(dim=1).values, held.sort(dim=1).values):
-        return "the teacher now gives its classes in another order"
-    if now.shape == held.shape and all(
-        any(_close(answer, other) for other in held) for answer in now
-    ):
-        return "the teacher now gives one row's answer to another: rows are permuted"
-    wrong = (
-        rows[~torch.isclose(now, held, rtol=RELATIVE, atol=ABSOLUTE).all(dim=1)]
-        if now.shape == held.shape
-        else rows
-    )
-    return (
-        f"the teacher now answers {naming(wrong)} otherwise: its weights or its preprocessing "
-        "changed"
     )
