@@ -131,6 +131,8 @@ def begun(made: "Begun") -> None:
             f"{rows['val']:,} val, {rows['test']:,} test"
         )
     )
+    if made.guess.source.get("target"):
+        console.print(Text(f"  predicted is '{plain(made.guess.source['target'])}'"))
     for note in told["notes"]:
         console.print(Text(f"  {plain(note)}"))
     for name in made.written:

@@ -89,12 +89,19 @@ def _facts(cells: Cells, name: str, missing: frozenset[str], decimal: str) -> Fa
         kind = infer(column)
         return _rare(plain) if kind == "category" else replace(plain, kind=kind)
     except SourceError:  # numbers with a few odd cells, or texts: looked at below
-        return _odd(plain, [text for text in counts if not _number(text, decimal)])
+        odd = [text for text in counts if not _number(text, decimal)]
+        return _odd(plain, odd, f"{column.each} {column.line_of(odd[0])}" if odd else "")
 
 
-def _odd(plain: Facts, odd: list[str]) -> Facts:
+def _odd(plain: Facts, odd: list[str], place: str) -> Facts:
     """Of a column that the source would ask about: codes are categories, texts are left out."""
     found = _rare(plain)
+    if found.part == "dropped" and 0 < len(odd) < plain.distinct / 2:
+        said = (
+            f"{place} holds '{odd[0]}' in a column of numbers; mend it, or list it under the "
+            "source's missing and take the column out of drop"
+        )
+        return replace(found, why=said)
     codes = found.part == "feature" and len(odd) < plain.distinct
     return replace(found, why=f"it holds codes such as '{odd[0]}'") if codes else found
 

@@ -25,6 +25,7 @@ from stillhouse_flows.intake.hints import By, Guess
 NARROW, WIDE, WIDE_MACS = 6e9, 15e9, 1_000_000
 STEP_SECONDS = 1.2e-3  # of an optimiser step, however small the net
 TEACHER_SECONDS, STUDENT_SECONDS = 60.0, 90.0
+LEAST_STEPS = 300  # of a student, whatever a net costs: fewer have learned next to nothing
 SEEDS = 3
 BATCHES = ((1000, 32), (4000, 64), (20_000, 128))  # fewer train rows than → rows a step
 SEARCHED = 5000  # train rows up to which the learning rate is searched too
@@ -110,7 +111,8 @@ def plan(dataset: Dataset, guess: Guess, root: Path, student: config.Spec | None
     search = seen <= SEARCHED and net.macs < 1_000_000
     trials = 8 if search else 4
     trainings = (3 if search else 1) * trials + 3 * SEEDS
-    epochs = _epochs(net.macs, seen, batch, STUDENT_SECONDS / trainings, most=200)
+    fitting = _epochs(net.macs, seen, batch, STUDENT_SECONDS / trainings, most=200)
+    epochs = max(fitting, min(math.ceil(LEAST_STEPS * batch / seen), 40))
     return Plan(
         split,
         {"train": len(ready.train), "val": len(ready.val), "test": len(ready.test)},

@@ -15,6 +15,9 @@ TARGET = re.compile(
     r"failure|fault|gas|gesture|sign|digit|quality|status|injury|attack|fraud|num",
     re.IGNORECASE,
 )
+QUANTITY = re.compile(
+    r"price|cost|sales|revenue|demand|consumption|salary|rent|pm2\.?5|rul", re.IGNORECASE
+)
 GROUP = re.compile(
     r"(patient|subject|participant|person|individual|user|wearer|volunteer|driver|speaker|machine|"
     r"device|engine|vehicle|household|customer|client|animal|station|hospital|site|farm|plant)"
@@ -33,6 +36,7 @@ MOMENT = re.compile(
     re.IGNORECASE,
 )
 BORN = re.compile(r"birth|dob|born", re.IGNORECASE)
+CODE = re.compile(r".+[_ -](id|code|type|cd)|.+[a-z](I[dD]|Code)|zip(_?code)?", re.IGNORECASE)
 KEY = re.compile(
     r"(.*[_ -])?(id|key|nr|nbr|no|number|index|idx|uuid|guid|encounter|case|record)([_ -].*)?"
     r"|.*[a-z]I[dD]",
@@ -53,9 +57,21 @@ def targets(columns: Sequence[Facts]) -> list[str]:
             continue
         named = any(TARGET.fullmatch(word) for word in re.split(r"[_\W]+", column.name))
         ranked.append((not named, not TARGET.fullmatch(column.name), last - at))
-    order = sorted(ranked)
-    names = [columns[last - place].name for _, _, place in order]
-    return names[:5]
+    names = [columns[last - place].name for _, _, place in sorted(ranked)]
+    told = quantities(columns)
+    return [*(name for name in names if name not in told), *told][:5] if told else names[:5]
+
+
+def quantities(columns: Sequence[Facts]) -> list[str]:
+    """Return columns of numbers whose names say that they are what one would like to know."""
+    return [
+        column.name
+        for column in columns
+        if column.part == "feature"
+        and column.kind in ("number", "integer")
+        and column.distinct > MAX_CLASSES
+        and any(QUANTITY.fullmatch(word) for word in re.split(r"[_\W]+", column.name))
+    ]
 
 
 def evident(columns: Sequence[Facts]) -> str | None:
@@ -63,6 +79,8 @@ def evident(columns: Sequence[Facts]) -> str | None:
     several do.
     """
     said = [name for name in targets(columns) if TARGET.fullmatch(name)]
+    if not said:
+        said = [name for name in quantities(columns) if QUANTITY.fullmatch(name)]
     return said[0] if len(said) == 1 else None
 
 

@@ -12,6 +12,7 @@ from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.errors import SourceError, UsageError, nearest
 from stillhouse_flows.intake import recordings, roles
 from stillhouse_flows.intake.columns import (
+    counts_rows,
     decimal_mark,
     facts_of,
     iso,
@@ -21,6 +22,7 @@ from stillhouse_flows.intake.columns import (
 )
 from stillhouse_flows.intake.hints import By, Facts, Guess, Hints
 
+MOST_CODES = 50  # different whole numbers of a column that is named as one of codes
 FEW_VALUES = 20  # whole numbers of more different values than this are a quantity
 ENCODINGS = ("utf-8", "cp1252")
 
@@ -183,6 +185,12 @@ def _part(read: Read, column: Facts, taken: dict[str, str], drop: Sequence[str])
         return replace(column, part="dropped", why=why)
     if column.name in roles.keys([column], len(read.cells.lines)):
         return replace(column, part="dropped", why="it names the row")
+    if column.kind != "integer":
+        return column
+    if column.distinct == len(read.cells.lines) and counts_rows(read.cells.columns[column.name]):
+        return replace(column, part="dropped", why="it counts the rows")
+    if roles.CODE.fullmatch(column.name) and column.distinct <= min(MOST_CODES, column.rows / 20):
+        return replace(column, kind="category", why="its numbers are codes, as its name says")
     return column
 
 

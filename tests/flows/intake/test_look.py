@@ -27,6 +27,35 @@ def test_a_hospitals_table_is_read_by_patient_with_its_codes_notes_dates_and_hol
     assert parts(found)["ward"] == "feature"
 
 
+def test_a_price_is_what_one_would_like_to_know_where_nothing_else_is(tmp_path: Path):
+    rows = [f"{at},{at % 7},{'ns'[at % 2]},{at * 1.5}" for at in range(150)]
+    path = tmp_path / "flats.csv"
+    path.write_text("\n".join(["flat,rooms,side,price", *rows]))
+    found = guess(path, tmp_path, Hints())
+    assert (found.source["target"], found.source["task"]) == ("price", "regression")
+    path.write_text("\n".join(["flat,rooms,outcome,price", *rows]))
+    assert guess(path, tmp_path, Hints()).source["target"] == "outcome"
+    path.write_text("\n".join(["flat,rooms,side,asked_price", *rows]))
+    with pytest.raises(UsageError, match=r"candidates: .*asked_price"):
+        guess(path, tmp_path, Hints())
+
+
+def test_codes_are_categories_and_a_column_that_counts_rows_is_left_out(tmp_path: Path):
+    rows = [f"{at},{at % 6},{at % 6},{at % 31},{'ab'[at % 2]}" for at in range(200)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["n,admission_type_id,visits,speed,label", *rows]))
+    source = guess(path, tmp_path, Hints()).source
+    assert (source["kinds"], source["drop"]) == ({"admission_type_id": "category"}, ["n"])
+
+
+def test_a_word_among_numbers_is_told_by_its_line(tmp_path: Path):
+    rows = [f"{at},{at + 0.5},{'ab'[at % 2]}" for at in range(90)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x,y,label", *rows, "oops,1,a"]))
+    [why] = [column.why for column in guess(path, tmp_path, Hints()).columns if column.name == "x"]
+    assert why.startswith("line 92 holds 'oops' in a column of numbers; mend it")
+
+
 def test_the_users_word_goes_before_what_was_inferred(tmp_path: Path):
     hints = Hints(target="ward", time="admitted", drop=("diag_1",), group="patient_nbr")
     found = guess(files.hospital(tmp_path), tmp_path, hints)
