@@ -236,6 +236,8 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
+        if 0 < value < 0.0005:
+            return f"{value:.1e}"
         return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
     return plain(value, 40)
 

@@ -29,6 +29,20 @@ def test_a_failure_is_told_on_stderr_and_with_json_as_one_object_too(
     assert capsys.readouterr().out == ""
 
 
+def test_a_small_probability_is_not_shown_as_none_and_the_threshold_is_told(
+    capsys: pytest.CaptureFixture[str],
+):
+    rows = [{"row": "a.jpg", "class": "crash", "probability": 2.2e-6}]
+    told = {"class": "crash", "at": 1e-6}
+    show.predictions({"version": 1, "threshold": told, "rows": rows, "notes": []})
+    said = capsys.readouterr()
+    assert "a.jpg" in said.out
+    assert "2.2e-06" in said.out
+    assert "From a probability of 1e-06 on, chosen on val, a row is called 'crash'" in " ".join(
+        said.err.split()
+    )
+
+
 def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]):
     show.predictions(
         {"version": 1, "rows": [{"class": "[red]\x1b[31m", "probability": 0.5}], "notes": []}

@@ -52,6 +52,12 @@ def read_rows(path: Path, schema: Schema) -> Rows:
         SourceError: The file is missing or broken, a column is missing, a cell is no number, or
             rows have another shape.
     """
+    if path.is_dir():
+        raise SourceError(
+            f"'{path}' is a folder; the model takes a file of {schema.kind} rows.",
+            where=path.name,
+            fix="Name the file.",
+        )
     if not path.is_file():
         raise SourceError(
             f"the file '{path}' is missing: there is no such file.",
