@@ -147,7 +147,7 @@ def questions(fast: bool) -> list[Question]:
     )
     apgd = Question(
         "APGD-CE",
-        1000 if not fast else 500,
+        500,
         {
             "ours": ours(APGDCE),
             "torchattacks": ta(
@@ -188,7 +188,7 @@ def questions(fast: bool) -> list[Question]:
     )
     whole = Question(
         "AutoAttack",
-        250,
+        150,
         {
             "ours": ours(AutoAttack),
             "cascade": ours(Cascade),

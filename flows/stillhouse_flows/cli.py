@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stillhouse_flows import cli_distill, cli_init, cli_team, past
+from stillhouse_flows import cli_attack, cli_distill, cli_init, cli_team, past
 from stillhouse_flows.command import Json, Sets, emit, held, root, tell_by_docstring, work
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ def run(sets: Sets = None, json_only: Json = False) -> None:
 
 
 app.command()(cli_distill.distill)
+app.command()(cli_attack.attack)
 app.add_typer(cli_init.data, name="data")
 
 

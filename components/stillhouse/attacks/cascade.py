@@ -20,7 +20,7 @@ class Cascade(Attack):
     """
 
     def __init__(
-        self, *, steps: Count = 50, goals: Count = 3, queries: Count = 2000, patience: Count = 100
+        self, *, steps: Count = 50, goals: Count = 5, queries: Count = 2000, patience: Count = 150
     ) -> None:
         self.attacks: tuple[Attack, ...] = (
             FGSM(),

@@ -1,0 +1,292 @@
+"""An ONNX graph as a torch module, node by node, for the gradients that ONNX Runtime does not give.
+
+A dozen or two of operators, those of plain classifiers. Whoever uses it compares its answers with
+the file's own: what it computes differently must never decide anything.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stillhouse.errors import SourceError
+
+if TYPE_CHECKING:
+    import onnx
+
+Operator = Callable[..., Tensor]
+
+
+class Graph(nn.Module):
+    """A model with one input and one output.
+
+    Args:
+        model: As `onnx_file.read` returns it; its weights are copied.
+        where: The file's name, for messages.
+
+    Raises:
+        SourceError: An operator, or a form of it, is not among those that are known; it is named.
+    """
+
+    def __init__(self, model: "onnx.ModelProto", where: str = "model") -> None:
+        super().__init__()
+        from onnx import numpy_helper
+
+        graph = model.graph
+        self.constants = {
+            one.name: torch.tensor(numpy_helper.to_array(one)) for one in graph.initializer
+        }
+        inputs = [one.name for one in graph.input if one.name not in self.constants]
+        if len(inputs) != 1:
+            raise SourceError(
+                f"the model has {len(inputs)} inputs.", where=where, fix="One is known here."
+            )
+        self.given, self.told = inputs[0], graph.output[0].name
+        self.steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
+        for node in graph.node:
+            if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
+                raise SourceError(
+                    f"there is no gradient for its operator {node.op_type}.",
+                    where=where,
+                    fix="It can be attacked as a black box.",
+                )
+            told = {one.name: _value(one) for one in node.attribute}
+            step = (OPERATORS[node.op_type], list(node.input), list(node.output), told)
+            self.steps.append(step)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the first output [B, C] for rows [B, *shape].
+
+        Raises:
+            SourceError: A node cannot be computed; its error is told.
+        """
+        values: dict[str, Tensor] = {**self.constants, self.given: inputs}
+        for operator, given, made, told in self.steps:
+            parts = [values[name] if name else None for name in given]
+            try:
+                values[made[0]] = operator(*parts, **told)
+            except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+                raise SourceError(
+                    f"'{made[0]}' cannot be computed here: {error}.",
+                    where="the model's graph",
+                    fix="It can be attacked as a black box.",
+                ) from None
+        return values[self.told]
+
+
+def _value(attribute: "onnx.AttributeProto") -> Any:
+    from onnx import AttributeProto, helper, numpy_helper
+
+    value = helper.get_attribute_value(attribute)
+    if attribute.type == AttributeProto.TENSOR:
+        return torch.tensor(numpy_helper.to_array(value))
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _gemm(
+    left: Tensor,
+    right: Tensor,
+    bias: Tensor | None = None,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    transA: int = 0,
+    transB: int = 0,
+) -> Tensor:
+    made = (left.t() if transA else left) @ (right.t() if transB else right) * alpha
+    return made if bias is None else made + bias * beta
+
+
+def _spread(pads: Sequence[int] | None, axes: int) -> list[int]:
+    """Return ONNX's pads (all begins, then all ends) as torch's, the last axis first."""
+    told = list(pads or [0] * 2 * axes)
+    return [pad for axis in reversed(range(axes)) for pad in (told[axis], told[axis + axes])]
+
+
+def _only(auto_pad: str) -> None:
+    if auto_pad not in ("NOTSET", "VALID"):
+        raise NotImplementedError(f"auto_pad {auto_pad}")
+
+
+def _conv(
+    inputs: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    group: int = 1,
+    kernel_shape: Sequence[int] = (),  # noqa: ARG001 - the weight tells it
+    auto_pad: str = "NOTSET",
+) -> Tensor:
+    _only(auto_pad)
+    axes = weight.dim() - 2
+    apply: Operator = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[axes]
+    one = [1] * axes
+    spread = _spread(pads, axes)
+    even = all(spread[at] == spread[at + 1] for at in range(0, 2 * axes, 2))
+    padding = list(reversed(spread[::2])) if even else [0] * axes
+    padded = inputs if even else F.pad(inputs, spread)
+    return apply(padded, weight, bias, strides or one, padding, dilations or one, group)
+
+
+def _max_pool(
+    inputs: Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    ceil_mode: int = 0,
+    storage_order: int = 0,  # noqa: ARG001 - of indices, which nobody asks for
+    auto_pad: str = "NOTSET",
+) -> Tensor:
+    _only(auto_pad)
+    axes = len(kernel_shape)
+    apply: Operator = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[axes]
+    padded = F.pad(inputs, _spread(pads, axes), value=-torch.inf)
+    one = [1] * axes
+    return apply(padded, kernel_shape, strides or one, 0, dilations or one, bool(ceil_mode))
+
+
+def _average_pool(
+    inputs: Tensor,
+    *,
+    kernel_shape: Sequence[int],
+    strides: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    ceil_mode: int = 0,
+    count_include_pad: int = 0,
+    auto_pad: str = "NOTSET",
+) -> Tensor:
+    _only(auto_pad)
+    if pads and any(pads) and not count_include_pad:
+        raise NotImplementedError("padding that is not counted")
+    axes = len(kernel_shape)
+    apply: Operator = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}[axes]
+    padded = F.pad(inputs, _spread(pads, axes))
+    return apply(padded, kernel_shape, strides or [1] * axes, 0, bool(ceil_mode))
+
+
+def _batch_norm(
+    inputs: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    *,
+    epsilon: float = 1e-5,
+    momentum: float = 0.9,  # noqa: ARG001 - of training
+    training_mode: int = 0,
+) -> Tensor:
+    if training_mode:
+        raise NotImplementedError("training mode")
+    return F.batch_norm(inputs, mean, variance, scale, bias, eps=epsilon)
+
+
+def _reshape(inputs: Tensor, shape: Tensor, *, allowzero: int = 0) -> Tensor:
+    told = shape.tolist()
+    sizes = [
+        inputs.shape[at] if size == 0 and not allowzero else size for at, size in enumerate(told)
+    ]
+    return inputs.reshape(sizes)
+
+
+def _flatten(inputs: Tensor, *, axis: int = 1) -> Tensor:
+    return inputs.reshape(
+        -1 if axis == 0 else int(inputs.shape[:axis].numel()), inputs.shape[axis:].numel()
+    )
+
+
+def _axes(inputs: Tensor, told: Sequence[int] | None, given: Tensor | None) -> list[int]:
+    axes = list(told or []) if given is None else given.tolist()
+    return [axis % inputs.dim() for axis in axes] or list(range(inputs.dim()))
+
+
+def _reduce_mean(
+    inputs: Tensor,
+    given: Tensor | None = None,
+    *,
+    axes: Sequence[int] | None = None,
+    keepdims: int = 1,
+    noop_with_empty_axes: int = 0,  # noqa: ARG001
+) -> Tensor:
+    return inputs.mean(dim=_axes(inputs, axes, given), keepdim=bool(keepdims))
+
+
+def _squeeze(
+    inputs: Tensor, given: Tensor | None = None, *, axes: Sequence[int] | None = None
+) -> Tensor:
+    if given is None and axes is None:
+        return inputs.squeeze()
+    return inputs.squeeze(tuple(_axes(inputs, axes, given)))
+
+
+def _unsqueeze(
+    inputs: Tensor, given: Tensor | None = None, *, axes: Sequence[int] | None = None
+) -> Tensor:
+    for axis in sorted(list(axes or []) if given is None else given.tolist()):
+        inputs = inputs.unsqueeze(axis)
+    return inputs
+
+
+def _clip(
+    inputs: Tensor,
+    least: Tensor | None = None,
+    most: Tensor | None = None,
+    *,
+    min: float | None = None,
+    max: float | None = None,
+) -> Tensor:
+    low = least if least is not None else None if min is None else torch.tensor(min)
+    high = most if most is not None else None if max is None else torch.tensor(max)
+    return inputs if low is None and high is None else inputs.clamp(low, high)
+
+
+def _cast(inputs: Tensor, *, to: int, saturate: int = 1) -> Tensor:  # noqa: ARG001
+    if to != 1:
+        raise NotImplementedError("a cast to another type than float32")
+    return inputs.float()
+
+
+OPERATORS: dict[str, Operator] = {
+    "Add": torch.add,
+    "Sub": torch.sub,
+    "Mul": torch.mul,
+    "Div": torch.div,
+    "Neg": torch.neg,
+    "Exp": torch.exp,
+    "Sqrt": torch.sqrt,
+    "Pow": torch.pow,
+    "Relu": torch.relu,
+    "Sigmoid": torch.sigmoid,
+    "Tanh": torch.tanh,
+    "Identity": lambda inputs: inputs,
+    "Dropout": lambda inputs, *rest, **told: inputs,
+    "LeakyRelu": lambda inputs, *, alpha=0.01: F.leaky_relu(inputs, alpha),
+    "Elu": lambda inputs, *, alpha=1.0: F.elu(inputs, alpha),
+    "Softmax": lambda inputs, *, axis=-1: inputs.softmax(axis),
+    "LogSoftmax": lambda inputs, *, axis=-1: inputs.log_softmax(axis),
+    "MatMul": torch.matmul,
+    "Gemm": _gemm,
+    "Conv": _conv,
+    "MaxPool": _max_pool,
+    "AveragePool": _average_pool,
+    "GlobalAveragePool": lambda inputs: inputs.mean(
+        dim=tuple(range(2, inputs.dim())), keepdim=True
+    ),
+    "BatchNormalization": _batch_norm,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Transpose": lambda inputs, *, perm: inputs.permute(perm),
+    "Concat": lambda *parts, axis: torch.cat(parts, dim=axis),
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "ReduceMean": _reduce_mean,
+    "Clip": _clip,
+    "Cast": _cast,
+    "Constant": lambda *, value: value,
+}

@@ -1,0 +1,134 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from models.test_onnx_graph import built, node
+from robustness.nets import blobs, net
+from typer.testing import CliRunner
+
+from stillhouse.workspace import load_tensors
+from stillhouse_flows.attack import Wish, attack
+from stillhouse_flows.cli import app
+
+GUIDE = Path(__file__).parents[2] / "docs" / "examples" / "attack_a_model.py"
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A model of two cells as a file, the same behind a rounding layer, and its rows."""
+    held = {name: part.detach().numpy() for name, part in net().state_dict().items()}
+    layers = [
+        node("Gemm", ["r", "a", "b"], "1", transB=1),
+        node("Relu", ["1"], "2"),
+        node("Gemm", ["2", "c", "d"], "y", transB=1),
+    ]
+    weights = dict(zip("abcd", held.values(), strict=True))
+    plain = built([node("Identity", ["x"], "r"), *layers], (2,), **weights)
+    fifty = {"k": np.float32(50.0)}
+    steps = [node("Mul", ["x", "k"], "m"), node("Round", ["m"], "n"), node("Div", ["n", "k"], "r")]
+    onnx.save(plain, tmp_path / "plain.onnx")
+    onnx.save(built([*steps, *layers], (2,), **weights, **fifty), tmp_path / "rounded.onnx")
+    inputs, targets = blobs()
+    np.savez(tmp_path / "rows.npz", inputs=inputs.numpy(), targets=targets.numpy())
+    return tmp_path
+
+
+def wish(place, model="plain.onnx", **more):
+    told = {"norm": "linf", "epsilon": 0.5, "rows": 80, **more}
+    return Wish(place / model, place / "rows.npz", **told)
+
+
+def silent(done, total, note):
+    pass
+
+
+def test_gradients_lead_and_the_file_decides(place):
+    seen = []
+    found = attack(wish(place), lambda *told: seen.append(told))
+    assert found.black_box == ""
+    assert found.attack == "cascade"
+    assert seen[0][:2] == (50, 80)
+    from stillhouse.edge.session import Session
+
+    told = Session((place / "plain.onnx").read_bytes()).ask(found.result.inputs).argmax(1)
+    _, targets = blobs()
+    order = torch.randperm(240, generator=torch.Generator().manual_seed(0))[:80]
+    assert torch.equal(found.result.success, told != targets[order])
+    assert 0 < int(found.result.success.sum()) < 80
+    assert found.as_dict()["robust"] == list(found.result.robust_accuracy)
+
+
+def test_a_black_box_is_said_and_attacked_no_worse(place):
+    open_one, closed = attack(wish(place), silent), attack(wish(place, "rounded.onnx"), silent)
+    assert "Round" in closed.black_box
+    assert closed.attack == "square"
+    apart = open_one.result.robust_accuracy[1] - closed.result.robust_accuracy[1]
+    assert abs(apart) < 0.1
+
+
+def test_the_command_tells_it_as_one_object_and_keeps_the_rows(place):
+    arguments = ["attack", str(place / "plain.onnx"), "--data", str(place / "rows.npz")]
+    more = ["--epsilon", "0.5", "--rows", "60", "--out", str(place / "worst.safetensors"), "--json"]
+    done = CliRunner().invoke(app, [*arguments, *more])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["rows"] == 60
+    assert told["gradients"]
+    low, share, high = told["robust"]
+    assert low < share < high
+    kept = load_tensors(place / "worst.safetensors")
+    assert kept["inputs"].shape == (60, 2)
+    assert int(kept["success"].sum()) == round(60 * (1 - share))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (["--epsilon", "0"], "above 0"),
+        (["--epsilon", "-1"], "above 0"),
+        (["--norm", "l9"], "Did you mean"),
+        (["--attack", "pdg"], "'pgd'"),
+        (["--attack", "transfer"], "second model"),
+        (["--attack", "patch", "--norm", "patch"], "takes image or series, not table"),
+        (["--data", "absent.npz"], "absent.npz"),
+    ],
+)
+def test_what_cannot_be_meant_ends_with_two_and_a_sentence(place, change, said):
+    base = {"--data": str(place / "rows.npz"), "--epsilon": "0.5"}
+    base.update(zip(change[::2], change[1::2], strict=True))
+    told = [part for pair in base.items() for part in pair]
+    done = CliRunner().invoke(app, ["attack", str(place / "plain.onnx"), *told])
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+
+
+def test_a_gradient_attack_on_a_black_box_is_refused_by_name(place):
+    from stillhouse.errors import UsageError
+
+    with pytest.raises(UsageError, match="'pgd' needs gradients, and this model is a black box"):
+        attack(wish(place, "rounded.onnx", attack="pgd"), silent)
+
+
+def test_pixels_of_bytes_are_scaled_and_that_is_said(place):
+    images = (255 * np.random.default_rng(0).random((60, 1, 4, 4))).round().astype(np.float32)
+    np.savez(place / "rows.npz", inputs=images, targets=np.arange(60) % 2)
+    flat = [node("Flatten", ["x"], "1"), node("Gemm", ["1", "w"], "y")]
+    weights = np.random.default_rng(1).normal(size=(16, 2)).astype(np.float32)
+    onnx.save(built(flat, (1, 4, 4), w=weights), place / "seen.onnx")
+    found = attack(wish(place, "seen.onnx", epsilon=0.1), silent)
+    assert any("divided by 255" in note for note in found.notes)
+    assert float(found.result.inputs.max()) <= 1
+
+
+def test_what_was_known_when_the_time_was_up_is_told(place):
+    found = attack(wish(place, seconds=1e-9, rows=240), silent)
+    assert not found.result.complete
+    assert len(found.result.success) == 50
+
+
+def test_the_guides_five_lines_run(capsys):
+    exec(compile(GUIDE.read_text(), str(GUIDE), "exec"), {})
+    assert "of 100 rows under linf 0.0313725" in capsys.readouterr().out

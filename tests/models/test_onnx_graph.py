@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from stillhouse.edge.session import Session
+from stillhouse.errors import SourceError
+from stillhouse.models.onnx_graph import OPERATORS, Graph
+
+RNG = np.random.default_rng(0)
+
+
+def built(nodes, shape, **weights):
+    """A model from nodes; weights are float arrays, or whole numbers for shapes and axes."""
+    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", *shape])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", None])],
+        held,
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def drawn(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def node(kind, given, made, **told):
+    return helper.make_node(kind, given, [made], **told)
+
+
+CONVNET = built(
+    [
+        node("Conv", ["x", "w", "c"], "1", strides=[2, 2], pads=[1, 0, 1, 1]),
+        node("BatchNormalization", ["1", "s", "o", "m", "v"], "2"),
+        node("LeakyRelu", ["2"], "3", alpha=0.1),
+        node("MaxPool", ["3"], "4", kernel_shape=[2, 2], strides=[1, 1], pads=[1, 1, 0, 0]),
+        node("GlobalAveragePool", ["4"], "5"),
+        node("Flatten", ["5"], "6"),
+        node("Gemm", ["6", "g", "h"], "y", transB=1, alpha=0.5),
+    ],
+    (2, 8, 8),
+    w=drawn(4, 2, 3, 3), c=drawn(4), s=drawn(4), o=drawn(4), m=drawn(4), v=drawn(4) ** 2 + 0.5,
+    g=drawn(3, 4), h=drawn(3),
+)  # fmt: skip
+DENSE = built(
+    [
+        node("Sub", ["x", "a"], "1"),
+        node("Div", ["1", "d"], "2"),
+        node("Reshape", ["2", "to"], "3"),
+        node("MatMul", ["3", "w"], "4"),
+        node("Add", ["4", "a0"], "5"),
+        node("Clip", ["5", "least"], "6"),
+        node("Softmax", ["6"], "y", axis=1),
+    ],
+    (2, 3),
+    a=drawn(2, 3), d=np.full((2, 3), 2.0, np.float32), to=np.array([0, 6]), w=drawn(6, 4),
+    a0=drawn(4), least=np.float32(-0.2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "shape"), [(CONVNET, (2, 8, 8)), (DENSE, (2, 3))])
+def test_a_graph_answers_as_the_runtime_does_and_has_a_gradient(model, shape):
+    rows = torch.tensor(drawn(5, *shape), requires_grad=True)
+    told = Graph(model)(rows)
+    wanted = Session(model.SerializeToString()).ask(rows.detach())
+    torch.testing.assert_close(told.detach(), wanted, atol=1e-5, rtol=1e-5)
+    [slope] = torch.autograd.grad(told[:, 0].sum(), rows)
+    assert (slope != 0).any()
+
+
+def test_an_operator_without_a_gradient_is_named():
+    assert "Relu" in OPERATORS
+    with pytest.raises(SourceError, match="Round"):
+        Graph(built([node("Round", ["x"], "y")], (3,)))
+
+
+def test_a_form_that_is_not_known_is_named():
+    odd = built(
+        [node("MaxPool", ["x"], "y", kernel_shape=[2, 2], auto_pad="SAME_UPPER")], (1, 4, 4)
+    )
+    with pytest.raises(SourceError, match="SAME_UPPER"):
+        Graph(odd)(torch.rand(1, 1, 4, 4))
