@@ -3,8 +3,10 @@ unlabelled rows; every run draws other rows, and every teacher of a run meets th
 
 Planted are teachers that know nothing of a row: noise, one constant answer, the share of each class
 among the labels, and a real teacher's answers given to other rows at random. Beside them stands the
-real one. A teacher is called helpful where the receipt's own gain over labels alone has an interval
-above zero, exposed where it has not: the same `two_way`, arms, seeds and rows as in a receipt.
+real one; all students of a run are trained in one loop. A teacher is called helpful where a receipt
+would keep it (the gain over labels alone and what it knows of a row both lie above zero, by the
+same functions), exposed where not. `--supervised` is the share of the labels: at a large one a
+useless teacher does little harm, and could pass for a regulariser.
 
     python benchmarks/distillation/planted.py --runs 100 --out planted.json
 """
@@ -23,12 +25,15 @@ from torch import Tensor
 from stillhouse.architectures.build import build_classifier
 from stillhouse.data.dataset import Dataset
 from stillhouse.distillation import arms
+from stillhouse.errors import TrainingFailed
 from stillhouse.evaluation import metrics
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.gain import two_way
 from stillhouse.evaluation.intervals import proportion
+from stillhouse.evaluation.knowing import knowing
 from stillhouse.models.normalize import Normalize
-from stillhouse.training.fit import fit
+from stillhouse.receipt.advice import helped
+from stillhouse.training.fleet import Member, fit_together
 
 SECTION = {
     "student": {"name": "mlp", "width": 16, "depth": 1},
@@ -63,32 +68,51 @@ def answers(kind: str, told: Tensor, picked: Dataset, seed: int) -> Tensor:
     return told
 
 
-def right(arm: str, told: Tensor, picked: Dataset, test: Dataset, how: Mapping[str, Any]) -> Tensor:
-    """Return whether each seed's student is right about each test row, [S, N]."""
-    section = {**arms.section_of(arm, SECTION), "epochs": how["epochs"]}
+def members(arm: str, told: Tensor, picked: Dataset, how: Mapping[str, Any]) -> list[Member]:
+    """Return an arm before its first step, a model a seed."""
+    wanted = {**SECTION, "supervised": how["supervised"], "epochs": how["epochs"]}
+    section = arms.section_of(arm, wanted)
     rows = arms.rows_of(arm, picked)
+    normalize = Normalize.fit(rows.inputs, rows.schema)
     found = []
     for seed in range(how["seeds"]):
-        normalize = Normalize.fit(rows.inputs, rows.schema)
         model = build_classifier(SECTION["student"], rows.schema, normalize, seed, "student")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            loss = arms.objective(arm, section, told)
-        budget = arms.fit_settings(section, len(picked), seed)
-        trained = fit(model, loss, rows, test.take(torch.arange(0)), budget).model
-        found.append(metrics.correct(logits_of(trained, test.inputs), test.targets))
+            loss = arms.objective(arm, section, told, rows=len(picked))
+        found.append(Member(model, loss, arms.fit_settings(section, len(picked), seed)))
+    return found
+
+
+def right(together: list[Member], rows: Dataset, test: Dataset) -> Tensor:
+    """Train models in one loop, and return whether each is right about each test row, [S, N]."""
+    found = []
+    for fitted in fit_together(together, rows, test.take(torch.arange(0))):
+        if isinstance(fitted, TrainingFailed):
+            raise fitted
+        found.append(metrics.correct(logits_of(fitted.model, test.inputs), test.targets))
     return torch.stack(found)
 
 
 def run(number: int, how: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Return each teacher's gain over labels alone, in points, with its interval."""
-    given = digits(number)
-    none = right("none", given.answers, given.picked, given.test, how)
+    given, seeds = digits(number, epochs=15), how["seeds"]
+    alone = members("none", given.answers, given.picked, how)
+    none = right(alone, arms.rows_of("none", given.picked), given.test)
+    taught = [
+        member
+        for kind in TEACHERS
+        for member in members(
+            "student", answers(kind, given.answers, given.picked, number), given.picked, how
+        )
+    ]
+    every = right(taught, given.picked, given.test)
     found = {}
-    for kind in TEACHERS:
-        told = answers(kind, given.answers, given.picked, number)
-        gain = two_way(right("student", told, given.picked, given.test, how), none)
+    for at, kind in enumerate(TEACHERS):
+        gain = two_way(every[at * seeds : (at + 1) * seeds], none)
+        told = answers(kind, given.told, given.picked, number + 1)
         found[kind] = {name: 100 * value for name, value in gain._asdict().items()}
+        found[kind]["helpful"] = helped(gain, knowing(told, given.test.targets))
     return found
 
 
@@ -97,30 +121,40 @@ def main() -> None:
     asked.add_argument("--runs", type=int, default=100)
     asked.add_argument("--seeds", type=int, default=5)
     asked.add_argument("--epochs", type=int, default=150)
+    asked.add_argument("--supervised", type=float, nargs="*", default=[0.1, 0.9])
     asked.add_argument("--out", type=Path)
     args = asked.parse_args()
     torch.set_num_threads(1)
-    how, began = {"seeds": args.seeds, "epochs": args.epochs}, time.process_time()
-    runs = []
-    for number in range(args.runs):
-        runs.append(run(number, how))
-        told = ", ".join(f"{kind} {runs[-1][kind]['estimate']:+.1f}" for kind in TEACHERS)
-        print(f"run {number}: {told}", flush=True)
-    table = []
-    print("\n| teacher | called helpful | share, % | mean gain, points |\n|---|---|---|---|")
+    tables = []
+    for supervised in args.supervised:
+        how = {"seeds": args.seeds, "epochs": args.epochs, "supervised": supervised}
+        began, runs = time.process_time(), []
+        for number in range(args.runs):
+            runs.append(run(number, how))
+            told = ", ".join(f"{kind} {runs[-1][kind]['estimate']:+.1f}" for kind in TEACHERS)
+            print(f"labels {supervised:g}, run {number}: {told}", flush=True)
+        seconds = round(time.process_time() - began, 1)
+        tables.append({**how, "rows": table(runs), "runs": runs, "cpu_seconds": seconds})
+    if args.out:
+        about = {"section": SECTION, "torch": torch.__version__}
+        text = json.dumps({"about": about, "tables": tables}, indent=1, sort_keys=True)
+        args.out.write_text(text + "\n")
+
+
+def table(runs: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """Print how often each teacher was called helpful, with the exact interval, and return it."""
+    rows = []
+    print("\n| teacher | called helpful | share, % | by its gain alone | mean gain, points |")
+    print("|---|---|---|---|---|")
     for kind in TEACHERS:
-        helpful = sum(one[kind]["low"] > 0 for one in runs)
+        helpful, gained = (sum(one[kind][key] > 0 for one in runs) for key in ("helpful", "low"))
         low, share, high = (100 * v for v in proportion(helpful, len(runs)))
         mean = sum(one[kind]["estimate"] for one in runs) / len(runs)
-        print(
-            f"| {kind} | {helpful} of {len(runs)} | {share:.0f} [{low:.1f}, {high:.1f}] | "
-            f"{mean:+.2f} |"
-        )
-        table.append({"teacher": kind, "helpful": helpful, "runs": len(runs), "mean_gain": mean})
-    if args.out:
-        about = {**how, "section": SECTION, "cpu_seconds": round(time.process_time() - began, 1)}
-        text = json.dumps({"about": about, "table": table, "runs": runs}, indent=1, sort_keys=True)
-        args.out.write_text(text + "\n")
+        told = f"{helpful} of {len(runs)} | {share:.0f} [{low:.1f}, {high:.1f}]"
+        print(f"| {kind} | {told} | {gained} | {mean:+.2f} |")
+        told_of = {"helpful": helpful, "gained": gained, "of": len(runs), "mean_gain": mean}
+        rows.append({"teacher": kind, **told_of})
+    return rows
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Division:
 
     Attributes:
         picked: Rows of the student, labelled or not.
+        train: All train rows with their labels, as the teacher has them.
         val: For choosing.
         test: For judging.
         teacher: A torch model, or None: a black box.
@@ -53,6 +54,7 @@ class Division:
     """
 
     picked: Dataset
+    train: Dataset
     val: Dataset
     test: Dataset
     teacher: nn.Module | None
@@ -105,7 +107,7 @@ def _taught(train: Dataset, val: Dataset, test: Dataset, picked: Dataset, **how:
     fit(teacher, Labels(), train, val, settings)
     teacher.requires_grad_(False)
     answers, told = logits_of(teacher, picked.inputs), logits_of(teacher, test.inputs)
-    return Division(picked, val, test, teacher, answers, told, parameters(teacher))
+    return Division(picked, train, val, test, teacher, answers, told, parameters(teacher))
 
 
 def _recalled(made: Teacher, train: Dataset, val: Dataset) -> Oracle:
@@ -119,17 +121,19 @@ def _boosted(train: Dataset, val: Dataset, test: Dataset, picked: Dataset, trees
     made = Sklearn(estimator="gradient_boosting", trees=trees, depth=4)
     oracle = _recalled(made, train, val)
     answers = oracle.logits(picked.inputs, picked.rows)
-    return Division(picked, val, test, None, answers, oracle.logits(test.inputs, test.rows), 0)
+    return Division(
+        picked, train, val, test, None, answers, oracle.logits(test.inputs, test.rows), 0
+    )
 
 
-def digits(number: int) -> Division:
+def digits(number: int, epochs: int = 60) -> Division:
     found = load_digits()
     schema = Schema("image", (1, 8, 8), tuple(map(str, range(10))), (_ink(),))
     inputs = torch.tensor(found.images, dtype=torch.float32)[:, None] / 16
     full = Dataset(inputs, torch.tensor(found.target), schema, torch.arange(len(inputs)))
     test, val, train = _drawn(full, number, (539, 179, 1079))
     spec = {"name": "mlp", "width": 256, "depth": 2}
-    return _taught(train, val, test, _few(train, 10, 100), spec=spec, epochs=60)
+    return _taught(train, val, test, _few(train, 10, 100), spec=spec, epochs=epochs)
 
 
 def _ink() -> Feature:
@@ -198,7 +202,7 @@ def objects(number: int) -> Division:
         raise TypeError("a checkpoint is a torch model")
     teacher = oracle.module.requires_grad_(False)
     answers, told = logits_of(teacher, picked.inputs), logits_of(teacher, test.inputs)
-    return Division(picked, val, test, teacher, answers, told, parameters(teacher))
+    return Division(picked, train, val, test, teacher, answers, told, parameters(teacher))
 
 
 SETS: dict[str, Problem] = {

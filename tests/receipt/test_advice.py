@@ -2,7 +2,15 @@ import pytest
 
 from stillhouse.evaluation.gain import Gain
 from stillhouse.evaluation.measure import ACCURACY, Measure
-from stillhouse.receipt.advice import DECISIONS, DROP, HARMS, advice, per_point, untold
+from stillhouse.receipt.advice import (
+    DECISIONS,
+    DROP,
+    HARMS,
+    KNOWS_NOTHING,
+    advice,
+    per_point,
+    untold,
+)
 
 SECONDS = {"prepare": 5.0, "teacher": 6.0, "knowledge": 2.0}
 TRAINING = {"student": 3.0, "none": 1.0}
@@ -15,8 +23,11 @@ def gains(**over: tuple[float, float, float]) -> list[dict]:
     ]
 
 
-def advised(**over: tuple[float, float, float]) -> dict:
-    return advice(gains(**over), measure=ACCURACY, seconds=SECONDS, training=TRAINING)
+KNOWS = [0.5, 0.6, 0.7]
+
+
+def advised(knows: list[float] | None = KNOWS, **over: tuple[float, float, float]) -> dict:
+    return advice(gains(**over), knows=knows, measure=ACCURACY, seconds=SECONDS, training=TRAINING)
 
 
 def test_a_teacher_that_gave_points_is_kept_and_each_point_has_its_price():
@@ -44,6 +55,16 @@ def test_a_teacher_that_gave_nothing_is_dropped(over: tuple[float, float, float]
     assert found["sentence"] == said
 
 
+@pytest.mark.parametrize("knows", [[-0.01, 0.0, 0.01], [0.0, 0.0, 0.0]])
+def test_a_gain_from_a_teacher_that_knows_nothing_of_a_row_is_that_of_softer_labels(
+    knows: list[float],
+):
+    found = advised(knows, none=(0.02, 0.04, 0.05))
+    assert not found["keep"]
+    assert found["sentence"] == KNOWS_NOTHING
+    assert advised(KNOWS, none=(0.02, 0.04, 0.05))["keep"]
+
+
 def test_without_an_arm_that_had_no_teacher_nothing_is_advised():
     assert advised(hard=(0.1, 0.2, 0.3)) is None
     assert advised(none=(0.1, 0.2, 0.3))["confidences"] is None
@@ -52,7 +73,9 @@ def test_without_an_arm_that_had_no_teacher_nothing_is_advised():
 def test_a_point_has_no_price_where_nothing_was_clocked_or_an_error_is_told():
     assert per_point(Gain(0.04, 0.02, 0.05), {}, {}) is None
     error = Measure("mae", "Mean absolute error", "s", 1.0, more_is_better=False)
-    found = advice(gains(none=(1.0, 2.0, 3.0)), measure=error, seconds=SECONDS, training=TRAINING)
+    found = advice(
+        gains(none=(1.0, 2.0, 3.0)), knows=None, measure=error, seconds=SECONDS, training=TRAINING
+    )
     assert (found["keep"], found["seconds_per_point"], found["sentence"]) == (True, None, "")
 
 

@@ -70,24 +70,32 @@ def two_way(a: Tensor, b: Tensor, *, seed: int = 0, level: float = 0.95, count: 
     return Gain(float(difference.mean()), float(low), float(high))
 
 
+PLAIN = "plain"  # the control that differs from the student in its attacks, not in its teacher
 _WITHOUT = "no_"  # and the name of the part of a method that the control lacks
 
 
 def sentence(
-    over: str, gain: Gain, over_none: Gain | None = None, task: Task = CLASSIFICATION
+    over: str,
+    gain: Gain,
+    over_none: Gain | None = None,
+    task: Task = CLASSIFICATION,
+    *,
+    knows: bool = True,
 ) -> str:
     """Return what a gain says of the teacher, in one sentence; points are differences of per cents.
 
     Confidences can beat decisions and still be worth nothing: a useless teacher's soft answers do
     less harm than its hard ones. So a gain over another control counts as help only where the
-    student also gained over labels alone.
+    student also gained over labels alone, and no gain does where the teacher tells nothing of a
+    row: softer labels would have done as much.
 
     Args:
-        over: The control arm: `none`, `hard`, `smooth`, `shuffled` or `no_<part>`; another arm is
-            called by its name.
+        over: The control arm: `none`, `hard`, `smooth`, `shuffled`, `plain` or `no_<part>`; another
+            arm is called by its name.
         gain: The student's accuracy minus the control's.
         over_none: The student's gain over labels alone, if that arm was trained.
         task: What is predicted, and so what was gained.
+        knows: Whether the teacher is shown to know anything of a single row.
 
     Example:
         >>> sentence("hard", Gain(0.030, 0.019, 0.042))
@@ -102,6 +110,11 @@ def sentence(
     )
     who, compared = task.controls.get(over, named)
     measure = task.measure
+    if gain.low > 0 and not knows and over != PLAIN:
+        return (
+            f"No evidence that {who[0].lower()}{who[1:]} helped: {_told(gain, measure)} "
+            f"{compared}, but what the teacher says of a row tells nothing of it."
+        )
     if gain.low > 0 and over_none is not None and over_none.low <= 0:
         return (
             f"No evidence that {who[0].lower()}{who[1:]} helped: {_told(gain, measure)} "

@@ -10,6 +10,10 @@ from stillhouse.receipt.outcomes import Json
 
 TEACHING = ("teacher", "knowledge")  # steps that would not be there without a teacher
 DROP = "Drop the teacher: labels alone do as well, as far as these rows and seeds can tell."
+KNOWS_NOTHING = (
+    "Drop the teacher: what was gained is what softer labels give. Its answers tell nothing of a "
+    "row that the shares of the classes do not."
+)
 HARMS = "Drop the teacher: the student does better from labels alone."
 DECISIONS = (
     "Its decisions are enough: that its confidences add anything is not shown, so that a service "
@@ -20,17 +24,21 @@ DECISIONS = (
 def advice(
     gains: Sequence[Json],
     *,
+    knows: Sequence[float] | None,
     measure: Measure,
     seconds: Mapping[str, float],
     training: Mapping[str, float],
 ) -> Json | None:
     """Return what to do about the teacher; None where there is no arm that had none.
 
-    A teacher is kept where the interval of what it gave over labels alone lies above zero, and
-    nowhere else; its confidences are needed where that of the gain over its decisions does.
+    A teacher is kept where the interval of what it gave over labels alone lies above zero and so
+    does that of what it knows of a row, and nowhere else; its confidences are needed where that of
+    the gain over its decisions does.
 
     Args:
         gains: The receipt's `teacher_gain`.
+        knows: What the teacher knows of a row, [low, estimate, high] in nats; None where nobody can
+            say.
         measure: What is gained.
         seconds: Step → seconds of work.
         training: Arm → seconds of one of its trainings, a mean.
@@ -44,8 +52,8 @@ def advice(
         return None
     over = found["none"]
     sure = found["hard"].low > 0 if "hard" in found else None
-    if over.low <= 0:
-        told = HARMS if over.high < 0 else DROP
+    if not helped(over, knows):
+        told = KNOWS_NOTHING if over.low > 0 else HARMS if over.high < 0 else DROP
         return {"keep": False, "confidences": sure, "seconds_per_point": None, "sentence": told}
     price = per_point(over, seconds, training) if measure.more_is_better else None
     parts = [] if price is None else [_priced(price)]
@@ -57,6 +65,16 @@ def advice(
         "seconds_per_point": price,
         "sentence": " ".join(parts),
     }
+
+
+def helped(over: Gain, knows: Sequence[float] | None) -> bool:
+    """Return whether a teacher is shown to have helped.
+
+    Args:
+        over: The student's gain over labels alone.
+        knows: What the teacher knows of a row; None where nobody can say.
+    """
+    return over.low > 0 and (knows is None or knows[0] > 0)
 
 
 def per_point(

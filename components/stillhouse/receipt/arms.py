@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.evaluation.gain import Gain, sentence, two_way
 from stillhouse.evaluation.intervals import proportion
+from stillhouse.evaluation.knowing import knowing
 from stillhouse.evaluation.measure import ACCURACY, Measure
 from stillhouse.receipt.outcomes import SHIPPED, Json, Outcomes
 
@@ -67,7 +68,9 @@ def teacher_gain(found: Outcomes) -> list[Json]:
     """Return what the student gained over each control that was trained, each with a sentence that
     claims no more than the interval.
     """
-    gains = []
+    gains: list[Json] = []
+    told = teacher_knows(found)
+    knows = told is None or told[0] > 0
     of_all = (
         difference(found, SHIPPED, "none") if found.seeds("none") and found.seeds(SHIPPED) else None
     )
@@ -80,10 +83,19 @@ def teacher_gain(found: Outcomes) -> list[Json]:
                     "estimate": gain.estimate,
                     "interval": [gain.low, gain.high],
                     "seeds": len(found.seeds(control)),
-                    "sentence": sentence(control, gain, of_all, found.task),
+                    "sentence": sentence(control, gain, of_all, found.task, knows=knows),
                 }
             )
     return gains
+
+
+def teacher_knows(found: Outcomes) -> list[float] | None:
+    """Return how much likelier the teacher finds a row's class than it finds it for other rows,
+    [low, estimate, high] in nats; None where no class is told.
+    """
+    if not found.task.decides:
+        return None
+    return list(knowing(found.teacher_logits[found.known], found.targets[found.known]))
 
 
 def differences(found: Outcomes) -> list[Json]:

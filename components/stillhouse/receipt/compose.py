@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stillhouse.receipt.advice import advice
-from stillhouse.receipt.arms import arms, teacher_gain
+from stillhouse.receipt.arms import arms, teacher_gain, teacher_knows
 from stillhouse.receipt.evidence import attack_accuracy, corruption_accuracy, evidence
 from stillhouse.receipt.flips import flips, mistakes
 from stillhouse.receipt.outcomes import Json, Outcomes
@@ -46,7 +46,7 @@ def compose(
         usd_per_hour: Price of an hour of work, USD.
         show_rows: Whether rows that are pictures may be shown.
     """
-    gains = teacher_gain(found)
+    gains, knows = teacher_gain(found), teacher_knows(found)
     return {
         "schema": 1,
         "model": found.model,
@@ -62,8 +62,13 @@ def compose(
         "arms": arms(found),
         "teacher_gain": gains,
         "teacher_advice": advice(
-            gains, measure=found.task.measure, seconds=found.seconds, training=found.training
+            gains,
+            knows=knows,
+            measure=found.task.measure,
+            seconds=found.seconds,
+            training=found.training,
         ),
+        "teacher_knows": knows,
         "transfer": found.transfer,
         "flips": flips(found),
         "mistakes": mistakes(found),
