@@ -16,6 +16,7 @@ from stillhouse.data.schema import Schema
 from stillhouse.evaluation import errors, evaluate, metrics, ranking
 from stillhouse.evaluation.measure import ACCURACY, Measure
 from stillhouse.evaluation.ranking import Bools, Floats
+from stillhouse.models.softmax import log_softmax
 
 LOWEST = -60_000.0  # fp16 ends at −65,504; a probability that small is 0
 
@@ -174,7 +175,8 @@ class Classification(Task):
         return F.cross_entropy(outputs, targets, weights, ignore_index=-1, reduction="sum")
 
     def each(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        return F.cross_entropy(outputs, targets, weights, ignore_index=-1, reduction="none")
+        told = log_softmax(outputs)
+        return F.nll_loss(told, targets, weights, ignore_index=-1, reduction="none")
 
     def follow(self, outputs: Tensor, teacher: Tensor) -> Tensor:
         return F.cross_entropy(outputs, teacher.argmax(dim=-1), reduction="none")

@@ -2,6 +2,7 @@
 made visible.
 """
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -15,6 +16,7 @@ FEATURE_AXIS = {"image": 0, "series": 1, "table": 0}
 # Below this share of its own size, a feature's spread is rounding noise and would be blown up to a
 # signal.
 SMALLEST_SPREAD = 1e-6
+CELLS = 2**22  # that are looked at together
 
 
 class Normalize(nn.Module):
@@ -114,14 +116,25 @@ class Normalize(nn.Module):
                 fix="Give the split more rows.",
             )
         made = cls(schema)
-        chosen = inputs.detach().index_select(made.axis, made.numbers).movedim(made.axis, 0)
-        flat = chosen.reshape(len(made.numbers), -1).double()
-        mean = flat.nanmean(dim=1).nan_to_num(nan=0.0)
-        spread = (flat - mean[:, None]).square().nanmean(dim=1).sqrt().nan_to_num(nan=0.0)
+        mean = made._mean(inputs, lambda flat: flat)
+        spread = made._mean(inputs, lambda flat: (flat - mean[:, None]).square()).sqrt()
         constant = spread <= SMALLEST_SPREAD * mean.abs().clamp_min(SMALLEST_SPREAD)
         made.mean.copy_(mean.reshape(made._column))
         made.spread.copy_(torch.where(constant, 1.0, spread).reshape(made._column))
         return made
+
+    def _mean(self, inputs: Tensor, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the mean of a function of each feature's cells, [F]; part by part, for in double
+        precision all rows together would be twice the data.
+        """
+        total = torch.zeros(len(self.numbers), dtype=torch.float64)
+        count = torch.zeros(len(self.numbers), dtype=torch.int64)
+        for part in torch.split(inputs.detach(), max(1, CELLS // max(1, inputs[0].numel()))):
+            chosen = part.index_select(self.axis, self.numbers).movedim(self.axis, 0)
+            flat = of(chosen.reshape(len(self.numbers), -1).double())
+            total += flat.nansum(dim=1)
+            count += (~flat.isnan()).sum(dim=1)
+        return (total / count).nan_to_num(nan=0.0)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return rows [B, *self.shape] for a net from rows [B, *schema.shape] in data space."""

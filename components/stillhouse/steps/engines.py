@@ -14,7 +14,7 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.settings import corners
 from stillhouse.errors import SettingsError, TrainingFailed
 from stillhouse.steps.step import Progress
-from stillhouse.steps.trials import Trials, nobody, read_material
+from stillhouse.steps.trials import Trials, nobody
 from stillhouse.training.fit import fit
 from stillhouse.training.fleet import Member, fit_together, kind_of, why_apart
 from stillhouse.training.pace import Pace, paces
@@ -86,7 +86,7 @@ class Engines:
         take does not hang on a learning rate, and a small one keeps them from diverging.
         """
         first = next(iter(corners(self.trials.section, "distill")))
-        material = read_material(self.trials.root, self.trials.key)
+        material = self.trials.material
         alike = replace(self.trials, section=first)
         made = [alike.member({}, material) for _ in range(self.together)]
         slow = {**made[0][0].settings.optimizer, "lr": 1e-6}
@@ -107,7 +107,7 @@ class Engines:
         return taken
 
     def _ways(self, members: list[Member], rows: Dataset) -> dict[str, Callable[[], float]]:
-        none = nobody(read_material(self.trials.root, self.trials.key))
+        none = nobody(self.trials.material)
         one, count = members[0], self.pool.size if self.pool else 1
 
         def alone(pace: Pace) -> float:

@@ -1,6 +1,6 @@
 """A trial of an arm's study: trained by itself, or with the others of its round in one loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,12 @@ from stillhouse.workspace import StepFiles, Workspace
 SEED = 1_000_003
 
 
+@lru_cache(maxsize=1)
+def read_material(root: Path, key: str) -> arms.Material:  # noqa: ARG001 - the key says whether what was read still holds
+    """Return what the arms of a workspace learn from, read once a process."""
+    return arms.Material.read(StepFiles(Workspace(root), "tune"))
+
+
 @dataclass(frozen=True)
 class Trials:
     """The trials of one arm, wherever they run.
@@ -37,6 +43,8 @@ class Trials:
         folder: Where trainings in progress are kept.
         pace: How a model is laid out that is trained by itself.
         progress: Called with (epochs done, all epochs, a note) while several are in one loop.
+        seed: Of weights, orders and whatever a net draws.
+        source: Reads what is learned from, once a process.
     """
 
     root: Path
@@ -46,10 +54,17 @@ class Trials:
     folder: Path
     pace: Pace = "plain"
     progress: Progress = silent
+    seed: int = SEED
+    source: Callable[[Path, str], arms.Material] = read_material
+
+    @property
+    def material(self) -> arms.Material:
+        """What is learned from."""
+        return self.source(self.root, self.key)
 
     def __call__(self, task: Task) -> dict[str, float]:
         """Train one trial as far as it is asked for, and return what it came to."""
-        material = read_material(self.root, self.key)
+        material = self.material
         own, rows = self.member(task.params, material)
         fitted = fit(
             own.model,
@@ -65,7 +80,7 @@ class Trials:
 
     def together(self, tasks: Sequence[Task]) -> list[Done]:
         """Train trials as far as they are asked for, those of one kind in one loop."""
-        material = read_material(self.root, self.key)
+        material = self.material
         normalize = arms.normalization(self.arm, material)
         made = [self.member(task.params, material, normalize) for task in tasks]
         kinds = [_kind(own, rows) for own, rows in made]
@@ -96,7 +111,7 @@ class Trials:
         return arms.member(
             self.arm,
             resolve(self.section, params),
-            seed=SEED,
+            seed=self.seed,
             material=material,
             normalize=normalize,
         )
@@ -112,12 +127,6 @@ def watched(own: Member, material: arms.Material) -> Dataset:
 def nobody(material: arms.Material) -> Dataset:
     """Return no val rows."""
     return material.val.take(torch.arange(0))
-
-
-@lru_cache(maxsize=1)
-def read_material(root: Path, key: str) -> arms.Material:  # noqa: ARG001 - the key says whether what was read still holds
-    """Return what the arms of a workspace learn from, read once a process."""
-    return arms.Material.read(StepFiles(Workspace(root), "tune"))
 
 
 def _kind(own: Member, rows: Dataset) -> str:

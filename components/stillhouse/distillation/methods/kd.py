@@ -9,6 +9,7 @@ from stillhouse.config import Positive
 from stillhouse.distillation.method import Method, beside
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
+from stillhouse.models.softmax import log_softmax
 
 # Logits of a row that are all but equal would be blown up to a preference, and their gradient with
 # them.
@@ -39,8 +40,8 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float | Tensor = 4.0)
         >>> kd_loss(logits, logits).item()
         0.0
     """
-    log_q = F.log_softmax(student / temperature, dim=-1)
-    log_p = F.log_softmax(teacher.detach() / temperature, dim=-1)
+    log_q = log_softmax(student / temperature)
+    log_p = log_softmax(teacher.detach() / temperature)
     divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=-1)
     return divergence.clamp_min(0) * beside(temperature) ** 2  # rounding alone can make it negative
 
