@@ -2,13 +2,14 @@
 flow, in a workspace of its own.
 """
 
+import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -199,16 +200,23 @@ def distill(wish: Wish, *, json_only: bool) -> int:
     made = begin(wish)
     show.note(planned(made, wish) if made else f"Going on in {wish.root}.")
     beside = {"workspace": str(wish.root), "student": str(wish.root / ONNX)}
-    run = partial(
-        run_project, wish.root.resolve(), wish.parted()[1], json_only=json_only, beside=beside
-    )
     try:
-        return run()
+        return run_project(
+            wish.root.resolve(), wish.parted()[1], json_only=json_only, beside=beside
+        )
     except CutShort as cut:
         # the budget is what was asked for here: what it pays for is the student
         shorten(wish.root / "params.yaml", cut.trials)
         show.note(f"{wish.budget} pay for {cut.trials} trials of each arm: written down.")
-        return run()
+    _again()
+
+
+def _again() -> NoReturn:
+    """Become the same command once more: Prefect keeps a process to the server that it began with,
+    and that one is gone.
+    """
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def shorten(path: Path, trials: int) -> None:

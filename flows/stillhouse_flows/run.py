@@ -114,7 +114,11 @@ def _server(place: "Place") -> "Iterator[Callable[[], None]]":
 
     with server.api(place) as found:
         os.environ["PREFECT_API_URL"] = found.url
-        yield ready
+        try:
+            yield ready
+        finally:
+            if not place.prefect_url:  # ours, which stops now: nobody after us must look for it
+                os.environ.pop("PREFECT_API_URL", None)
 
 
 def _emit(

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -188,3 +189,22 @@ def test_one_command_makes_a_student_with_receipt_and_onnx_of_a_registered_model
     again, told = run()
     assert again == code
     assert {step["state"] for step in told["steps"]} == {"unchanged"}  # type: ignore[attr-defined]
+
+
+@pytest.mark.stories
+@pytest.mark.usefixtures("answers")
+def test_a_search_that_does_not_fit_is_cut_written_down_and_ends_with_a_student(tmp_path: Path):
+    begin(wish(out=Path("here"), budget="90s"))
+    path = tmp_path / "here" / "params.yaml"
+    path.write_text(re.sub(r"tune: {trials: \d+", "tune: {trials: 5000", path.read_text()))
+    words = ["distill", "answers.npz", "--data", "gas.csv", "--student", "mlp", "--out", "here"]
+    command = "import sys; from stillhouse_flows.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", command, *words, "--budget", "90s", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 3), done.stderr
+    assert Path(str(json.loads(done.stdout)["student"])).is_file()
+    assert 1 <= Project.open(tmp_path / "here").params["tune"]["trials"] < 5000
