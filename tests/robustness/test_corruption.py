@@ -21,6 +21,7 @@ SPACE = Space(
     torch.tensor(0.3),
     torch.tensor(True),
     torch.tensor(True),
+    coded=torch.tensor(True),
 )
 EACH = [
     (name, kind) for name in NAMES for kind in sorted(plugins.load("corruptions", name).accepts)
@@ -62,7 +63,8 @@ def test_rows_of_any_size_stay_in_bounds(name, kind, data):
     assert found.shape == inputs.shape
     assert found.dtype == inputs.dtype
     assert (((found >= 0) & (found <= 1)) | found.isnan()).all()
-    assert plugins.load("corruptions", name).empties or not found.isnan().any()
+    made_by = plugins.load("corruptions", name)
+    assert made_by.empties or made_by.misspells or not found.isnan().any()
 
 
 @pytest.mark.parametrize(("name", "kind"), EACH)

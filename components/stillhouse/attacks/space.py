@@ -36,6 +36,7 @@ class Space:
             row; a change that would break one leaves both columns as they were.
         names: Of the features along `axis`; empty where they have none.
         axis: Of a row's shape, along which the features lie.
+        coded: Bool: what holds the codes of categories.
         missing: Bool: which cells the schema lets be missing; an attack never makes use of that, a
             corruption may.
     """
@@ -50,6 +51,7 @@ class Space:
     whole: Tensor = field(default_factory=lambda: torch.tensor(False))
     names: tuple[str, ...] = ()
     axis: int = 0
+    coded: Tensor = field(default_factory=lambda: torch.tensor(False))
 
     @classmethod
     def box(cls, low: float = 0.0, high: float = 1.0) -> "Space":
@@ -99,13 +101,13 @@ class Space:
         )
         missing = torch.tensor([f.missing for f in schema.features])
         whole = torch.tensor([schema.tabular and f.kind == "integer" for f in schema.features])
-        mutable, missing, whole = (
-            t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing, whole)
+        coded = torch.tensor([f.kind == "category" for f in schema.features])
+        mutable, missing, whole, coded = (
+            t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing, whole, coded)
         )
         names = tuple(feature.name for feature in schema.features)
-        return cls(
-            low, high, scale, deviation, mutable, missing, _ordered(schema), whole, names, axis
-        )
+        held = _ordered(schema)
+        return cls(low, high, scale, deviation, mutable, missing, held, whole, names, axis, coded)
 
     def within(self, reach: Mapping[str, float]) -> "Space":
         """Return the space in which each named feature may move by so much, in its own raw units,

@@ -19,10 +19,13 @@ class Corruption(ABC):
         accepts: The kinds of rows it takes.
         empties: Whether it makes cells missing, so that it takes only rows of which some cell may
             be missing.
+        misspells: Whether it makes categories unreadable, so that it takes only rows that have
+            some.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"image", "table", "series"})
     empties: ClassVar[bool] = False
+    misspells: ClassVar[bool] = False
 
     @abstractmethod
     def apply(
@@ -54,7 +57,7 @@ def corrupt(
     change as they were.
 
     A cell that the schema lets be missing may become so, also one that may not change: what is lost
-        is not changed.
+    is not changed. A category that is misspelt is read as missing, whatever the schema says.
 
     Raises:
         UsageError: The severity is not one of 1 to 5.
@@ -72,7 +75,8 @@ def corrupt(
             f"{list(inputs.shape)}.",
             fix="Return one row for each that was given.",
         )
-    lost = moved.isnan() & space.missing
+    may = space.missing | space.coded if corruption.misspells else space.missing
+    lost = moved.isnan() & may
     if (~moved.isfinite() & ~inputs.isnan() & ~lost).any():
         raise CorruptionFailed(
             f"the corruption '{name}' returned values that are not numbers.",

@@ -153,6 +153,12 @@ class Findings:
             found["corruption/mean_accuracy"] = sum(shift.accuracy for shift in self.shifts) / len(
                 self.shifts
             )
+            worst_of = min(float(right) for s in self.shifts for right in s.right.double().mean(1))
+            found["corruption/worst_accuracy"] = worst_of
+            clean = found["robust/clean/accuracy"]
+            if clean:
+                mean = found["corruption/mean_accuracy"]
+                found["corruption/relative_accuracy"] = mean / clean
             found["corruption/mean_ece"] = sum(
                 found[f"corruption/{shift.name}/ece"] for shift in self.shifts
             ) / len(self.shifts)

@@ -295,6 +295,11 @@ def _chosen_corruptions(
                     f"'{name}' empties cells, and {_NONE_MISSING}",
                     fix="Leave it out of robustness.corruptions.",
                 )
+            if corruption.misspells and not any(f.kind == "category" for f in schema.features):
+                raise UsageError(
+                    f"'{name}' misspells categories, and the data have none.",
+                    fix="Leave it out of robustness.corruptions.",
+                )
         return named, []
     names = DEFAULT_CORRUPTIONS.get(schema.kind, ())
     if not names:
