@@ -10,9 +10,8 @@ from stillhouse.robustness.corruption import Corruption
 from stillhouse.robustness.corruptions.blur import gaussian_blur
 from stillhouse.robustness.corruptions.plane import grid, pixel, sample
 
-# Blur in pixels, how far pixels wander, how often. Hendrycks and Dietterich 2019
-# (arXiv:1903.12261), small images; the share of pixels that wander rises so that each severity
-# changes more than the last.
+# Blur in pixels, how far pixels wander, which share of them. The idea is Hendrycks and Dietterich's
+# (2019, arXiv:1903.12261); the levels are ours, so that each severity changes more than the last.
 LEVELS = ((0.3, 1, 0.3), (0.4, 1, 0.5), (0.5, 1, 0.7), (0.6, 2, 0.85), (0.7, 2, 1.0))
 
 
