@@ -66,10 +66,12 @@ class Ranked:
     Attributes:
         scores: By model, [N], the same rows in the same order.
         positive: [N]: which rows are.
+        made: How many of them are no rows of the test split.
     """
 
     scores: Mapping[str, NDArray[float64]]
     positive: NDArray[bool_]
+    made: int = 0
 
 
 @dataclass(frozen=True)

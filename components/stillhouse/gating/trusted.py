@@ -84,7 +84,7 @@ def _ranked(logits: Tensor, unlike: Tensor) -> Ranked:
     """How often a row of the test split is answered more surely than one that is none."""
     scores = torch.cat([trust.confidence(logits), trust.confidence(unlike)])
     own = torch.arange(len(scores)) < len(logits)
-    return Ranked({"student": scores.numpy()}, own.numpy())
+    return Ranked({"student": scores.numpy()}, own.numpy(), made=len(unlike))
 
 
 def _adaptive(logits: Tensor, targets: Tensor) -> Resampled:

@@ -134,16 +134,16 @@ def ruled(receipt: Json) -> list[Ruled]:
     """Return the rules of a receipt in words, in the gate's order."""
     champion = receipt["evidence"]["champion"]
     other = f"version{numbers.NBSP}{champion['version']}" if champion else "the champion"
-    return [
-        _ruled(rule, other, receipt["evidence"]["robustness"]["attacks"])
-        for rule in receipt["rules"]
-    ]
+    robust = receipt["evidence"]["robustness"]
+    attacks = [*robust["attacks"], *(robust.get("probes") or [])]
+    return [_ruled(rule, other, attacks) for rule in receipt["rules"]]
 
 
 def _ruled(rule: Json, champion: str, attacks: list[Json]) -> Ruled:
     metric, against = str(rule.get("metric") or ""), str(rule.get("against") or "")
     unit, scale = _unit(rule.get("unit"), metric, against)
-    digits = _digits(rule["bound"], scale)
+    # An alarm's bound is measured, not written by anybody.
+    digits = 1 if rule.get("guards") else _digits(rule["bound"], scale)
     number = numbers.signed if against else numbers.fixed
 
     def write(value: float) -> str:
@@ -254,7 +254,7 @@ def _note(rule: Json) -> str:
     if rule.get("about") and rule["verdict"] != "not_applicable":
         return numbers.plain(rule["about"], 120)
     if rule["verdict"] == "not_applicable" and rule.get("guards"):
-        return "not asked: no slice was looked at"
+        return "not asked: nothing was looked at"
     if rule["verdict"] == "not_applicable":
         return "not asked: no version in production"
     if rule["verdict"] == "undecided" and rule["observed"] is None:

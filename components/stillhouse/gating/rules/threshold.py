@@ -119,7 +119,7 @@ class Threshold(Rule):
             observed, about = float(found.right.mean()), _seen(found)
         elif isinstance(found, Ranked):
             ranked = area(found)
-            test = AreaTest(ranked, self.bound, self.direction, len(found.positive))
+            test = AreaTest(ranked, self.bound, self.direction, len(found.positive) - found.made)
             observed = float(ranked.areas[0])
         else:
             if isinstance(found, Errors):
