@@ -55,3 +55,26 @@ def test_norm_and_epsilon_are_required(missing):
 def test_an_unknown_attack_is_refused_with_the_nearest():
     with pytest.raises(PluginNotFound, match="'pgd'"):
         check_case({**GOOD, "name": "pdg"}, "a")
+
+
+def test_epsilon_can_be_said_column_by_column():
+    case = make_case({**GOOD, "epsilon": {"age": 2, "bmi": 0.5}}, "a")
+    assert case.label == "pgd_linf_by_feature"
+    assert case.ball.reach == (("age", 2.0), ("bmi", 0.5))
+    assert case.as_dict()["epsilon"] == {"age": 2.0, "bmi": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "said"),
+    [
+        ({"epsilon": {}}, "a.epsilon", "no feature may move"),
+        ({"epsilon": {"age": 0}}, "a.reach.0.1", "greater than 0"),
+        ({"epsilon": {"age": float("inf")}}, "a.epsilon", "finite"),
+        ({"norm": "l0", "epsilon": 3}, "a.norm", "'pgd' takes l1, l2, linf, not l0"),
+    ],
+)
+def test_what_no_column_or_attack_can_do_is_refused(change, place, said):
+    with pytest.raises(SettingsError) as caught:
+        check_case({**GOOD, **change}, "a")
+    assert caught.value.where == place
+    assert said in str(caught.value)

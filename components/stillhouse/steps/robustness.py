@@ -62,8 +62,9 @@ class Settings:
     """The section `robustness`.
 
     Attributes:
-        attacks: Each a plugin with `norm` (linf, l2), `epsilon` and its own knobs; null: PGD, linf,
-            0.1, if it takes such rows.
+        attacks: Each a plugin with `norm` (linf, l2, l1, l0, patch, geometry, of which it takes
+            some), `epsilon` (a number, or one for each column in its own units) and its own knobs;
+            null: PGD, linf, 0.1, if it takes such rows.
         corruptions: Plugins; null: blur, contrast and noise of images, drift, dropout and noise of
             series, noise of tables and missing cells where they may be.
         rows: At most so many test rows, drawn by `seed`; null: all.
