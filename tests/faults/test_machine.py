@@ -94,9 +94,11 @@ def walk(product: ModuleType, bounds: Bounds, examples: int, *, forgers: bool = 
     )
 
 
-def _both(product: ModuleType, *, forgers: bool) -> None:
-    for bounds in (CALM, FAULTS):
-        walk(product, bounds, 1000, forgers=forgers)
+def _both(product: ModuleType, name: str) -> None:
+    """Walk within both bounds, first within those that are nearer to where the mutant shows."""
+    nearer = FAULTS if MUTANTS[name][-1].stale else CALM
+    for bounds in (nearer, CALM if nearer is FAULTS else FAULTS):
+        walk(product, bounds, 1000, forgers="forged" in name)
 
 
 def test_some_walks_keep_every_promise() -> None:
@@ -114,5 +116,5 @@ def test_two_thousand_walks_keep_every_promise(bounds: Bounds) -> None:
 def test_a_mutant_is_caught_on_the_way(name: str) -> None:
     changed = mutant(*MUTANTS[name][:2])
     with pytest.raises(AssertionError):
-        _both(changed, forgers="forged" in name)
+        _both(changed, name)
     TALLY.numbers["mutants caught on walks"] = TALLY.numbers.get("mutants caught on walks", 0) + 1
