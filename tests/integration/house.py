@@ -115,8 +115,8 @@ class House:
         every exit code.
         """
         out, err = self._streams()
-        ended = zygote().run(list(map(str, words)), self.root, self._env(env), to=[out, err])
-        return _expected(words, Done(ended, out.read_text(), err.read_text()), code)
+        begun = zygote().begin(list(map(str, words)), self.root, self._env(env), to=[out, err])
+        return _expected(words, Done(begun.wait(), out.read_text(), err.read_text()), code)
 
     def script(
         self, *words: object, env: Mapping[str, str] | None = None, code: int | None = 0

@@ -8,6 +8,8 @@ Prefect, which settles its settings when it is imported, is left to it.
 import atexit
 import json
 import os
+import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,9 +31,10 @@ BIN = Path(sys.executable).parent
 SHIM = """#!{python} -SE
 import sys
 sys.path.append({tests!r})
-from integration.zygote import ask
+from integration.zygote import begin
 import os
-sys.exit(ask({address!r}, sys.argv[1:], os.getcwd(), dict(os.environ), (0, 1, 2)))
+begun = begin({address!r}, sys.argv[1:], os.getcwd(), dict(os.environ), (0, 1, 2))
+sys.exit(begun.wait())
 """
 
 
@@ -49,8 +52,10 @@ class Zygote:
     bin: Path
     process: "subprocess.Popen[bytes]"
 
-    def run(self, words: list[str], folder: Path, env: Mapping[str, str], *, to: list[Path]) -> int:
-        """Run `stillhouse` and return how it ended, as `subprocess.run` tells it.
+    def begin(
+        self, words: list[str], folder: Path, env: Mapping[str, str], *, to: list[Path]
+    ) -> "Forked":
+        """Start `stillhouse`.
 
         Args:
             words: After `stillhouse`.
@@ -60,20 +65,53 @@ class Zygote:
         """
         with open(os.devnull, "rb") as nothing, to[0].open("wb") as out, to[1].open("wb") as err:
             streams = (nothing.fileno(), out.fileno(), err.fileno())
-            return ask(self.address, words, str(folder), dict(env), streams)
+            return begin(self.address, words, str(folder), dict(env), streams)
 
 
-def ask(
+@dataclass
+class Forked:
+    """A command that was started, as much as is needed of what `subprocess.Popen` gives.
+
+    Attributes:
+        line: On which it is told how the command ends.
+        pid: Of the command.
+    code: How it ended, once it was told.
+    """
+
+    line: socket.socket
+    pid: int
+    code: int | None = None
+
+    def poll(self) -> int | None:
+        """Return how it ended, None while it runs."""
+        told = self.code is not None or bool(select.select([self.line], [], [], 0)[0])
+        return self.wait() if told else None
+
+    def wait(self) -> int:
+        """Wait, and return how it ended: minus the signal, if one ended it."""
+        if self.code is None:
+            self.code = _number(self.line)
+            self.line.close()
+        return self.code
+
+
+def begin(
     address: str, words: list[str], folder: str, env: dict[str, str], streams: tuple[int, int, int]
-) -> int:
-    """Let a zygote run a command on our streams; return how it ended."""
+) -> Forked:
+    """Let a zygote start a command on our streams."""
     asked = json.dumps({"words": words, "folder": folder, "env": env})
-    with socket.socket(socket.AF_UNIX) as line:
-        line.connect(address)
-        socket.send_fds(line, [b"."], streams)
-        line.sendall(asked.encode() + b"\n")
-        with line.makefile() as answer:
-            return int(answer.readline())
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(address)
+    socket.send_fds(line, [b"."], streams)
+    line.sendall(asked.encode() + b"\n")
+    return Forked(line, _number(line))
+
+
+def _number(line: socket.socket) -> int:
+    said = b""
+    while not said.endswith(b"\n"):
+        said += line.recv(1) or b"\n"
+    return int(said)
 
 
 def zygote() -> Zygote:
@@ -112,6 +150,7 @@ def _started() -> Zygote:
         cwd="/",
         preexec_fn=die_with_parent,
     )
+    atexit.register(shutil.rmtree, scratch, ignore_errors=True)
     atexit.register(process.kill)
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
@@ -159,6 +198,8 @@ def _watch(line: socket.socket) -> NoReturn:
         _become(asked, streams)
     for stream in streams:
         os.close(stream)
+    with suppress(OSError):
+        line.sendall(f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
     with suppress(OSError):
         line.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())

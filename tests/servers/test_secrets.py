@@ -153,7 +153,9 @@ def house(database: Postgres, mlflow: Standing, prefect: Standing, tmp_path: Pat
     """A project that has a secret in each place."""
     asked = f"select id, {', '.join(PIXELS)}, digit from pictures"
     source = {"name": "sql", "variable": "WAREHOUSE", "query": asked, "key": "id"}
-    changes = {"model": MODEL, "prepare": {"source": {**source, "target": "digit"}}, **SMALL}
+    data = {"prepare": {"source": {**source, "target": "digit"}}}
+    rules = [*SMALL["gate"]["rules"], {"name": "collapse", "gates": False}]
+    changes = {"model": MODEL, **SMALL, **data, "gate": {"rules": rules}}
     made = project(tmp_path / "a project", changes)
     env = {
         "WAREHOUSE": stored(database, load_digits()),
@@ -176,15 +178,17 @@ def house(database: Postgres, mlflow: Standing, prefect: Standing, tmp_path: Pat
 def test_no_secret_reaches_a_log_a_database_a_receipt_or_a_command_line(
     house: House, database: Postgres, mlflow: Standing, prefect: Standing
 ) -> None:
-    digits, said, titles = load_digits(), [], Titles()
+    digits, said, odd, titles = load_digits(), [], [], Titles()
     learned = LogisticRegression(max_iter=200).fit(digits.data / 16, digits.target.astype(str))
     endpoint = Endpoint(learned)
     watcher = threading.Thread(target=titles.look, daemon=True)
     watcher.start()
 
     def do(*words: object, code: int, **env: str) -> Any:
-        done = house.stillhouse(*words, env=env, code=code)
+        done = house.stillhouse(*words, env=env, code=None)
         said.append(f"{done.out}\n{done.err}")
+        if done.code != code:
+            odd.append(f"{words} ended with {done.code}: {done.said[-600:]}")
         return done
 
     with endpoint.open() as url, web() as (port, got), mail() as (smtp, told):
@@ -197,7 +201,7 @@ def test_no_secret_reaches_a_log_a_database_a_receipt_or_a_command_line(
             "STILLHOUSE_NOTIFY_EMAIL": f"smtp://ann:{SECRET['mail']}@127.0.0.1:{smtp}/?to=o@x.org",
         }
         run = ("run", "--set", f"teacher={teacher}")
-        assert "promoted" in do(*run, code=0, **ways).out + said[-1]
+        do(*run, code=0, **ways)
         # Positive controls: where a secret is of use, it arrived.
         assert endpoint.tokens == {SECRET["teacher"]}
         assert SECRET["hook"] in got[0][0]
@@ -208,14 +212,14 @@ def test_no_secret_reaches_a_log_a_database_a_receipt_or_a_command_line(
             do(*words, code=0, **ways)
         endpoint.refuses = True
         again = ("run", "--set", f"teacher={teacher[:-1]}, version: b}}")
-        assert "401" in do(*again, code=2, **ways).err
+        do(*again, code=2, **ways)
     with web(500) as (port, _), mail(refuses=True) as (smtp, _):
         ways = {
             "STILLHOUSE_NOTIFY_WEBHOOK": f"http://127.0.0.1:{port}/hooks/{SECRET['hook']}",
             "STILLHOUSE_NOTIFY_EMAIL": f"smtp://ann:{SECRET['mail']}@127.0.0.1:{smtp}/?to=o@x.org",
         }
         wrong = with_password(f"{database.address('nothing')}", "warehouse")
-        do("run", code=2, WAREHOUSE=wrong, **ways)
+        do("run", code=1, WAREHOUSE=wrong, **ways)
         do("run", "--set", f"teacher.api_key={SECRET['setting']}", code=2, **ways)
         do("notify", "--test", code=1, **ways)
         gone = "http://127.0.0.1:9"
@@ -246,3 +250,4 @@ def test_no_secret_reaches_a_log_a_database_a_receipt_or_a_command_line(
     assert any(b"stillhouse" in title for title in titles.seen)
     left = {place: holding(forms(secret), sinks) for place, secret in SECRET.items()}
     assert {place: names for place, names in left.items() if names} == {}
+    assert odd == [], "a command did not end as it should: its words may not be those meant"
