@@ -75,7 +75,7 @@ class Forked:
     Attributes:
         line: On which it is told how the command ends.
         pid: Of the command.
-    code: How it ended, once it was told.
+        code: How it ended, once it was told.
     """
 
     line: socket.socket
