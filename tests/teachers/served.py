@@ -156,6 +156,9 @@ class Handler(BaseHTTPRequestHandler):
     def forbidden(self, asked: Speech) -> None:
         self._send(403, b"no token")
 
+    def echoes(self, asked: Speech) -> None:
+        self._send(401, b"nobody knows " + self.headers["Authorization"].encode())
+
     def hangs_up(self, asked: Speech) -> None:
         self.connection.close()
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -243,7 +244,7 @@ class Asked(Oracle):
             ) from None
         if reply.status in UNPAID:
             self._purse.refund(rows)
-        return reply
+        return reply if token is None else _without(token, reply)
 
     def _judge(self, reply: Reply) -> str:
         """Return why an answer is none, where another try may help.
@@ -272,6 +273,15 @@ class Asked(Oracle):
             settings = self._settings
             self._address = settle(settings.url, settings.allow, plain=settings.plain, where=WHERE)
         return self._address
+
+
+def _without(token: SecretStr, reply: Reply) -> Reply:
+    """Return an answer without our token: whatever we quote of it, a server may have told us what
+    we sent it.
+    """
+    secret = token.get_secret_value()
+    data = reply.data.replace(secret.encode(), b"***")
+    return replace(reply, data=data, place=reply.place.replace(secret, "***"))
 
 
 def _keys(inputs: Tensor) -> list[bytes]:
