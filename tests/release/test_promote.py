@@ -268,6 +268,7 @@ SILENT = ServerUnreachable("MLflow does not answer: no answer came in time.")
     ("gone", "known", "effects"),
     [
         ("entries", "Nothing was written", 1),
+        ("version", "Nothing was written", 1),
         ("append", "is not known: the same command finds out", 1),
         ("set_alias", "Version 2 is the champion .head 2.; only its aliases lag", 2),
     ],

@@ -4,6 +4,7 @@ at, then the aliases.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from stillhouse import environment
 from stillhouse.clock import SYSTEM, Clock
@@ -67,10 +68,14 @@ def promote(
         Corrupt: Ledger entries were deleted.
         ServerUnreachable: MLflow stayed away; running again finds out what became of it.
     """
-    found = target(registry, version)
-    op = ledger.operation(registry.model, head, found.fingerprint, evidence)
-    intent = Intent(op, kind, version, head, evidence, over, found.manifest)
-    return _commit(registry, lambda _: intent, tags or {}, clock)
+
+    @cache
+    def intent() -> Intent:
+        found = target(registry, version)
+        op = ledger.operation(registry.model, head, found.fingerprint, evidence)
+        return Intent(op, kind, version, head, evidence, over, found.manifest)
+
+    return _commit(registry, lambda _: intent(), tags or {}, clock)
 
 
 def rollback(
