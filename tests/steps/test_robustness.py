@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from steps.walked import SCHEMAS, fitted_teacher, job, listed_teacher, rows, settle, workspace
@@ -5,9 +7,10 @@ from steps.walked import SCHEMAS, fitted_teacher, job, listed_teacher, rows, set
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import PluginNotFound, SettingsError, UsageError
+from stillhouse.robustness.kept import FOLDER
 from stillhouse.steps import export, robustness
 from stillhouse.steps.step import Job
-from stillhouse.workspace import dump_tensors
+from stillhouse.workspace import dump_tensors, load_tensors
 
 ATTACKS = [
     {"name": "pgd", "norm": "linf", "epsilon": 0.05, "steps": 5},
@@ -270,3 +273,33 @@ def test_the_plain_student_is_attacked_on_the_same_rows_beside_a_robust_one(expo
         assert one["accuracy"][1] == pytest.approx(other["accuracy"][1], abs=0.02)
     assert metrics["plain/clean/accuracy"] == plain["clean"][1]
     assert set(plain["worst"]) == {"l2", "linf"}
+
+
+def test_a_suite_that_was_killed_keeps_what_it_finished_and_comes_to_the_same(exported):
+    made = exported["image"]
+    whole = run(made, attacks=ATTACKS, corruptions=[])
+
+    def killed(done, total, note):
+        if note == "fgsm_l2_0.3":
+            raise KeyboardInterrupt
+
+    asked = job(made, "robustness", {"attacks": ATTACKS, "corruptions": []})
+    with pytest.raises(KeyboardInterrupt):
+        robustness.step.run(replace(asked, progress=killed))
+    (kept,) = (made.root / FOLDER).iterdir()
+    again = run(made, attacks=ATTACKS, corruptions=[])
+    assert again[0] == whole[0]
+    assert all(torch.equal(again[1][name], tensor) for name, tensor in whole[1].items())
+    assert not (made.root / FOLDER).exists()
+    # It was read, not made again: were another outcome kept, it would be told.
+    with pytest.raises(KeyboardInterrupt):
+        robustness.step.run(replace(asked, progress=killed))
+    found = load_tensors(kept)
+    made.write_bytes(
+        str(kept.relative_to(made.root)), dump_tensors({**found, "still": 0 * found["still"]})
+    )
+    assert run(made, attacks=ATTACKS, corruptions=[])[2]["robust/pgd_linf_0.05/accuracy"] == 0
+    with pytest.raises(KeyboardInterrupt):
+        robustness.step.run(replace(asked, progress=killed))
+    other = run(made, attacks=ATTACKS, corruptions=[], seed=1)
+    assert other[2] == run(made, attacks=ATTACKS, corruptions=[], seed=1)[2]

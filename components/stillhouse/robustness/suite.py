@@ -4,6 +4,7 @@ kept row by row.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from stillhouse.robustness.adversarial import (
 from stillhouse.robustness.case import Case
 from stillhouse.robustness.certified import Certified, certify
 from stillhouse.robustness.corruption import SEVERITIES, Corruption
+from stillhouse.robustness.kept import Keep, anew
 from stillhouse.robustness.masking import Alarm, after, alarmed, examined, widest
 from stillhouse.robustness.shift import Shift, shifted
 from stillhouse.robustness.subject import Subject
@@ -42,6 +44,7 @@ class Suite:
         no_surrogate: Why there is none.
         not_measured: What was left out before, with the reason.
         done: Attacks that were made before, on all rows.
+        keep: What becomes of an attack that is finished.
     """
 
     cases: Sequence[Case]
@@ -50,6 +53,7 @@ class Suite:
     no_surrogate: str = ""
     not_measured: Sequence[Mapping[str, str]] = ()
     done: Sequence[Result] = ()
+    keep: Keep = anew
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,8 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
     total += len(more)
     for case in [*cases, *more]:
         progress(len(results), total, case.label)
-        results.append(attacked(case, subject, clean, suite.surrogate))
+        make = partial(attacked, case, subject, clean, suite.surrogate)
+        results.append(suite.keep(case, make))
     for norm in norms:
         progress(len(results) + len(curves), total, f"{norm} by epsilon")
         curves.append(curve(results, norm, subject, clean))

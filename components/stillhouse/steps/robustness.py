@@ -26,9 +26,11 @@ from stillhouse.evaluation.tasks import task_of
 from stillhouse.gating.foreseen import asked_under_attack, most_failing
 from stillhouse.gating.settings import parse
 from stillhouse.models.access import accept
+from stillhouse.params import parse as parsed
 from stillhouse.robustness.beside import Beside, beside
 from stillhouse.robustness.case import Case, make_cases
 from stillhouse.robustness.corruption import Corruption
+from stillhouse.robustness.kept import Kept
 from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
@@ -36,7 +38,7 @@ from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.student import PLAIN, load_plain, load_student
 from stillhouse.steps.student import READS as STUDENT
 from stillhouse.teachers.recall import recall
-from stillhouse.workspace import StepFiles
+from stillhouse.workspace import StepFiles, sha256
 
 READS = (
     *STUDENT,
@@ -115,8 +117,10 @@ def run(job: Job) -> Metrics:
     asked = suite(settings, test.schema, *surrogate(job.files, test.schema))
     probes = probed(bars(job.params, len(chosen)), asked, subject, job.progress)
     stopped = next((one for one in probes if one.fails), None)
+    kept = Kept(job.files.workspace, identity(job, settings))
+    whole = replace(asked, done=[one.result() for one in probes], keep=kept.keep)
     found = (
-        examine(subject, replace(asked, done=[one.result() for one in probes]), job.progress)
+        examine(subject, whole, job.progress)
         if stopped is None
         else not_started(asked, stopped, subject)
     )
@@ -132,7 +136,21 @@ def run(job: Job) -> Metrics:
     job.files.write_json("robustness/robustness.json", told)
     seen = {f"probe/{one.bar.norm}": one.still.to(torch.uint8) for one in probes}
     job.files.write_tensors("robustness/outcomes.safetensors", {**found.outcomes(), **seen})
+    kept.forget()
     return found.metrics() | ({} if plain is None else plain.metrics())
+
+
+def identity(job: Job, settings: Settings) -> str:
+    """Return what the outcome of an attack hangs on beside the attack itself: what was read, the
+    rows that were drawn, the seed, and the code as it was locked.
+    """
+    files, lock = job.files, job.root / "code.lock.json"
+    read = [name for name in READS if files.path(name).exists()]
+    code = parsed(lock.read_text(), where=lock.name) if lock.is_file() else {}
+    told = [(name, sha256(files.path(name))) for name in read]
+    return json.dumps(
+        [told, settings.rows, settings.seed, (code.get("steps") or {}).get("robustness")]
+    )
 
 
 def plain_beside(job: Job, subject: Subject, asked: Suite) -> Beside | None:
