@@ -127,7 +127,7 @@ def test_the_student_learns_from_augmented_views_of_tables_and_series(tmp_path: 
     house.json("run", *sets("knowledge.views=3"), code=None)
     rows = house.artifact("prepare/data.json")["rows"]
     seen = rows["labelled"] + rows["unlabelled"]
-    assert house.artifact("knowledge/knowledge.json")["rows"] == 3 * seen
+    assert house.artifact("knowledge/metrics.json")["knowledge/rows"] == 3 * seen
     assert house.artifact("report/receipt.json")["settings"]["knowledge"]["views"] == 3
 
 

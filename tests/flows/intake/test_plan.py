@@ -6,7 +6,7 @@ from flows.intake import files
 
 from stillhouse_flows.intake.hints import Hints
 from stillhouse_flows.intake.look import guess
-from stillhouse_flows.intake.plan import Plan, _batch, plan, read
+from stillhouse_flows.intake.plan import Net, Plan, _batch, _student_epochs, plan, read
 
 
 def planned(path: Path, hints: Hints | None = None) -> Plan:
@@ -85,6 +85,12 @@ def test_time_that_would_hide_a_class_from_train_is_not_the_split(tmp_path: Path
     made = planned(tmp_path / "t.csv", Hints(target="label"))
     assert made.split["by"] == "row"
     assert "flatter" in made.notes[0]
+
+
+def test_a_student_of_few_rows_takes_steps_enough_where_they_can_be_paid():
+    small, large = Net({}, 6286, 811_200), Net({}, 10**6, 10**8)
+    assert 16 * _student_epochs(small, 504, 32, 33) >= 480
+    assert _student_epochs(large, 5000, 128, 33) == 6
 
 
 @pytest.mark.parametrize("make", [files.gas, files.watch, files.signs])
