@@ -2,7 +2,7 @@ import pytest
 
 from stillhouse.receipt.numbers import count, fixed, milliseconds, plain, points, signed
 from stillhouse.receipt.plots import axis, staircase
-from stillhouse.receipt.ruled import place, ruled
+from stillhouse.receipt.ruled import _digits, place, ruled
 
 
 def test_a_bound_is_always_at_the_same_place_and_right_of_it_is_met():
@@ -39,6 +39,14 @@ def test_an_accuracy_under_attack_is_named_with_its_epsilon(made):
         if rule.metric == "robust/linf/accuracy"
     ]
     assert names == ["Under attack, L∞ 0.1"]
+
+
+@pytest.mark.parametrize(
+    ("bound", "digits"),
+    [(3773.748, 0), (1234.5, 1), (123.4567, 1), (0.9, 3), (0.0312, 4), (2.25, 2), (None, 1)],
+)
+def test_a_bound_that_was_worked_out_has_no_more_digits_than_count(bound, digits):
+    assert _digits(bound, 1.0) == digits
 
 
 def test_a_difference_is_told_in_points_with_its_sign(made):

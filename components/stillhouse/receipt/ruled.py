@@ -228,13 +228,13 @@ def _unit(unit: str | None, metric: str, against: str) -> tuple[str, float]:
 
 def _digits(bound: float | None, scale: float) -> int:
     """Return the decimals that show a bound as it was written: one at least, four at most; small
-    bounds without per cent get three.
+    bounds without per cent get three, and large ones that were worked out one or none.
     """
     value = 0.0 if bound is None else abs(scale * bound)
     least = 3 if scale == 1 and 0 < value < 1 else 1
-    return next(
-        (digits for digits in range(least, 4) if abs(round(value, digits) - value) < 1e-9), 4
-    )
+    most = 0 if value >= 1000 else 1 if value >= 100 else 4
+    written = range(least, 4 if value < 100 else 2)
+    return next((digits for digits in written if abs(round(value, digits) - value) < 1e-9), most)
 
 
 def _ends(rule: Json) -> tuple[float | None, float | None]:

@@ -89,7 +89,7 @@ def kept(receipt: Json) -> str:
         off = f"{read.number(student[read.key][1])} {read.of.unit}".strip()
         sentence = (
             f"It is off by {numbers.plain(off, 40)} on average, where its teacher is off by "
-            f"{read.number(teacher[read.key][1])},"
+            f"{read.number(teacher[read.key][1])}"
         )
     elif teacher[read.key][1] > 0:
         share = student[read.key][1] / teacher[read.key][1]
