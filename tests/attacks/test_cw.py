@@ -11,7 +11,7 @@ def test_on_a_linear_model_it_comes_close_to_the_shortest_way():
     model, short = linear(weights), torch.tensor([0.33, 0.77])
     for at, far in enumerate(short):  # a ball a tenth larger than the way is large enough
         threat = Threat("l2", float(far), OPEN)
-        found = cw(model, inputs, targets, threat, steps=200)
+        found = cw(model, inputs, targets, threat, steps=60, searches=3)
         size = threat.size(found, inputs)[at]
         assert abs(float(distances[at])) <= float(size) <= float(far) * 1.0001
 
@@ -20,6 +20,8 @@ def test_it_fools_at_the_bounds_of_the_box_and_not_beyond_them():
     weights = torch.tensor([1.0, 1.0])
     inputs = torch.tensor([[0.9, 0.9], [0.1, 0.0]])
     model = linear(weights, bias=-1.0)
-    found = CW(steps=200)(model, inputs, torch.tensor([1, 0]), Threat("l2", 0.6, Space.box()))
+    found = CW(steps=60, searches=3)(
+        model, inputs, torch.tensor([1, 0]), Threat("l2", 0.6, Space.box())
+    )
     assert found.success.tolist() == [True, False]  # 0.57 and 0.64 away
     assert ((found.inputs >= 0) & (found.inputs <= 1)).all()

@@ -3,6 +3,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from stillhouse.data.schema import Feature, Schema
+from stillhouse.edge.columns import with_columns
 from stillhouse.edge.session import Session
 from stillhouse.errors import SourceError
 from stillhouse.models.onnx_graph import OPERATORS, Graph
@@ -83,3 +85,12 @@ def test_a_form_that_is_not_known_is_named():
     )
     with pytest.raises(SourceError, match="SAME_UPPER"):
         Graph(odd)(torch.rand(1, 1, 4, 4))
+
+
+def test_a_models_columns_by_name_are_the_columns_of_rows():
+    layers = [node("Gemm", ["x", "w"], "1"), node("Relu", ["1"], "y")]
+    plain = built(layers, (3,), w=drawn(3, 2))
+    schema = Schema("table", (3,), ("no", "yes"), tuple(Feature(name) for name in "abc"))
+    by_name, rows = with_columns(plain, schema), torch.tensor(drawn(4, 3))
+    torch.testing.assert_close(Graph(by_name)(rows), Graph(plain)(rows))
+    torch.testing.assert_close(Graph(by_name)(rows), Session(by_name.SerializeToString()).ask(rows))

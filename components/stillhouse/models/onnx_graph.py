@@ -20,7 +20,7 @@ Operator = Callable[..., Tensor]
 
 
 class Graph(nn.Module):
-    """A model with one input and one output.
+    """A model with one output, and one input of rows or a column [B] an input.
 
     Args:
         model: As `onnx_file.read` returns it; its weights are copied.
@@ -38,12 +38,16 @@ class Graph(nn.Module):
         self.constants = {
             one.name: torch.tensor(numpy_helper.to_array(one)) for one in graph.initializer
         }
-        inputs = [one.name for one in graph.input if one.name not in self.constants]
-        if len(inputs) != 1:
+        inputs = [one for one in graph.input if one.name not in self.constants]
+        ranks = {len(one.type.tensor_type.shape.dim) for one in inputs}
+        self.columns = ranks == {1}
+        if len(inputs) != 1 and not self.columns:
             raise SourceError(
-                f"the model has {len(inputs)} inputs.", where=where, fix="One is known here."
+                f"the model has {len(inputs)} inputs that are no columns.",
+                where=where,
+                fix="It can be attacked as a black box.",
             )
-        self.given, self.told = inputs[0], graph.output[0].name
+        self.given, self.told = [one.name for one in inputs], graph.output[0].name
         self.steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
         for node in graph.node:
             if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
@@ -62,7 +66,11 @@ class Graph(nn.Module):
         Raises:
             SourceError: A node cannot be computed; its error is told.
         """
-        values: dict[str, Tensor] = {**self.constants, self.given: inputs}
+        given_rows = inputs.unbind(1) if self.columns else [inputs]
+        values: dict[str, Tensor] = {
+            **self.constants,
+            **dict(zip(self.given, given_rows, strict=True)),
+        }
         for operator, given, made, told in self.steps:
             parts = [values[name] if name else None for name in given]
             try:
