@@ -24,11 +24,11 @@ from stillhouse.evaluation import intervals, paired
 from stillhouse.evaluation.paired import Pairs
 from stillhouse.evaluation.sequential_pairs import PairedForesight
 from stillhouse.gating.life import spent
-from stillhouse.gating.matched import MatchedTest, affordable_margin
+from stillhouse.gating.matched import MatchedTest, affordable_margin, power
 
 ROWS, RETRAINS, ALPHA, DISCORDANT = 5000, 50, 0.05, 0.04
 LOSS = 0.01
-BATCH, DELTA = 500, 0.01
+PEEKED, BATCH, DELTA = 2000, 200, 0.01
 NAIVE = 1.645  # normal deviate of a test at α by whoever peeks without care
 HOPELESS = 1.5  # normal deviates: the exact p-value is above 0.05 there, as is checked below
 
@@ -63,21 +63,17 @@ def lives(count: int, rng: np.random.Generator) -> dict[str, object]:
     }
 
 
-def lost_point(count: int, rng: np.random.Generator) -> list[dict[str, object]]:
-    """Draw students that lost a point, against the margin that the gate chooses by itself."""
+def lost_point() -> list[dict[str, object]]:
+    """Return how often a student that lost a point is found, against the margin that the gate
+    chooses by itself at the expected number of discordant rows: exactly, nothing is drawn.
+    """
     told = []
-    margins: dict[tuple[int, float], float] = {}
-    for look in (1, 50):
+    half = round(ROWS * DISCORDANT / 2)
+    for look in (1, 10, 50):
         level = spent(ALPHA, look)
-        discordant = rng.binomial(ROWS, DISCORDANT, size=count)
-        won = rng.binomial(discordant, 0.5 * (1 - LOSS / DISCORDANT))
-        passed = 0
-        for d, w in zip(discordant.tolist(), won.tolist(), strict=True):
-            pairs = Pairs(d - w, w, ROWS)
-            if (d, level) not in margins:  # it hangs on the discordant rows alone
-                margins[d, level] = affordable_margin(pairs, level)
-            passed += MatchedTest(pairs, margins[d, level]).met <= level
-        told.append({"look": look, "level": level, "found": interval(count - passed, count)})
+        margin = affordable_margin(Pairs(half, half, ROWS), level)
+        passed = power(ROWS, DISCORDANT, margin, level, -LOSS)
+        told.append({"look": look, "level": level, "margin": margin, "found": 1 - passed})
     return told
 
 
@@ -86,17 +82,17 @@ def peeking(count: int, rng: np.random.Generator) -> dict[str, object]:
     it who stops at the first batch that passes by itself. Students lost a point, or nothing.
     """
     told: dict[str, object] = {"runs": count, "batch": BATCH, "delta": DELTA}
-    foresight = PairedForesight(ROWS, 0.0, ALPHA, DELTA)
+    foresight = PairedForesight(PEEKED, 0.0, ALPHA, DELTA)
     for name, loss in (("no difference", 0.0), ("a point lost", LOSS)):
         changed = naive = fixed = 0
         stopped = []
         for _ in range(count):
-            kind = rng.random(ROWS)
+            kind = rng.random(PEEKED)
             split = DISCORDANT / 2 * (1 + loss / DISCORDANT)
             lost, won = kind < split, (kind >= split) & (kind < DISCORDANT)
             seen = [
                 Pairs(int(lost[:n].sum()), int(won[:n].sum()), n)
-                for n in range(BATCH, ROWS + 1, BATCH)
+                for n in range(BATCH, PEEKED + 1, BATCH)
             ]
             end = MatchedTest(seen[-1], 0.0).met <= ALPHA
             first = next((s, v) for s in seen if (v := foresight.verdict(s)) is not None)
@@ -144,13 +140,18 @@ def main() -> None:
     print(f"{asked.lives} lives of {RETRAINS} retrains, {ROWS} rows, {DISCORDANT:.0%} discordant")
     print(f"  a false promotion in a life, gate.life:  {told(life['false_with_life'])}")
     print(f"  the same, α = {ALPHA} each time:           {told(life['false_without'])}")
-    points = lost_point(min(asked.lives, 120), rng)
+    points = lost_point()
     for point in points:
-        print(f"  a lost point found, comparison {point['look']:>2}:       {told(point['found'])}")
+        print(
+            f"  a lost point found, comparison {point['look']:>2}:       "
+            f"{100 * point['found']:6.2f} % (margin {100 * point['margin']:.2f} points)"
+        )
     peek = peeking(min(asked.lives, 200), rng)
     for name in ("no difference", "a point lost"):
         case = peek[name]
-        print(f"  peeking every {BATCH} rows, {name}: settled after {case['rows_mean']:.0f} rows")
+        print(
+            f"  {PEEKED} rows, peeking every {BATCH}, {name}: settled after {case['rows_mean']:.0f} rows"
+        )
         print(f"    verdicts changed by it:                {told(case['changed'])}")
         print(f"    passes, all rows:                      {told(case['passes'])}")
         print(f"    passes, first good batch (not we):     {told(case['naive_passes'])}")

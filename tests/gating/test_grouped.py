@@ -29,12 +29,12 @@ def test_at_most_is_the_mirror():
 def test_where_every_group_is_at_its_bound_one_is_called_missed_in_at_most_its_level():
     rng = np.random.default_rng(0)
     missed = passed = 0
-    for _ in range(400):
+    for _ in range(200):
         found = grouped({str(g): rng.random(60) < 0.9 for g in range(6)}, 0.9, ">=")
         missed += found.missed <= 0.05
         passed += found.met <= 0.05
-    assert missed <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5
-    assert passed <= 400 * 0.05
+    assert missed <= 200 * 0.05 + 3 * (200 * 0.05 * 0.95) ** 0.5
+    assert passed <= 200 * 0.05
 
 
 def test_more_rows_are_asked_for_where_the_group_in_doubt_is_small():
