@@ -149,9 +149,8 @@ def main() -> None:
     peek = peeking(min(asked.lives, 200), rng)
     for name in ("no difference", "a point lost"):
         case = peek[name]
-        print(
-            f"  {PEEKED} rows, peeking every {BATCH}, {name}: settled after {case['rows_mean']:.0f} rows"
-        )
+        after = f"settled after {case['rows_mean']:.0f}"
+        print(f"  {PEEKED} rows, peeking every {BATCH}, {name}: {after}")
         print(f"    verdicts changed by it:                {told(case['changed'])}")
         print(f"    passes, all rows:                      {told(case['passes'])}")
         print(f"    passes, first good batch (not we):     {told(case['naive_passes'])}")
