@@ -91,3 +91,12 @@ def test_rows_that_are_no_numbers_are_refused():
 def test_a_schema_with_other_features_than_its_rows_is_refused():
     with pytest.raises(DataError, match="names 1 features, a row has 2"):
         Normalize.empty(Schema("table", (2,), ("a", "b"), (Feature("x"),)))
+
+
+def test_many_rows_have_the_statistics_of_all_of_them(monkeypatch: pytest.MonkeyPatch):
+    inputs = torch.rand(50, *SERIES.shape)
+    whole = Normalize.fit(inputs, SERIES)
+    monkeypatch.setattr("stillhouse.models.normalize.CELLS", 70)
+    parts = Normalize.fit(inputs, SERIES)
+    torch.testing.assert_close(parts.mean, whole.mean)
+    torch.testing.assert_close(parts.spread, whole.spread)

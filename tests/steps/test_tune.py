@@ -13,6 +13,7 @@ from steps.classroom import PARAMS, changed, enter, run
 from stillhouse import plugins
 from stillhouse.errors import SettingsError, TrainingFailed, UsageError
 from stillhouse.steps import arm as arms
+from stillhouse.steps.engines import PINNED
 from stillhouse.steps.tune import check
 from stillhouse.workspace import StepFiles, Workspace
 
@@ -59,7 +60,6 @@ def test_every_arm_has_a_study_of_equal_budget_over_the_settings_that_it_has(roo
     assert set(timing) == {
         "seconds",
         *(f"trial/{arm}/{n}/seconds" for arm in found for n in range(3)),
-        *(f"engine/{arm}/{way}/seconds" for arm in found for way in ("sequential", "fleet")),
     }
 
 
@@ -87,6 +87,23 @@ def test_trials_in_one_loop_come_to_what_they_come_to_one_by_one(root: Path) -> 
     for one, other in zip(found["sequential"], found["fleet"], strict=True):
         assert one["params"] == other["params"]
         assert one["values"] == pytest.approx(other["values"], abs=1e-4)
+
+
+def test_a_probe_chooses_the_engine_of_a_round_and_its_times_are_kept(root: Path) -> None:
+    run(root, "tune", changed("tune.together=3"))
+    assert {study["engine"] for study in studies(root).values()} <= {"sequential", "fleet"}
+    timing = json.loads((root / "artifacts/tune/tune.timing.json").read_text())
+    probed = {name for name in timing if name.startswith("engine/")}
+    assert probed == {
+        f"engine/{arm}/{way}/seconds" for arm in studies(root) for way in ("sequential", "fleet")
+    }
+
+
+def test_a_version_that_is_made_again_has_the_engine_that_it_had(root: Path) -> None:
+    pinned = {"student": "fleet", "none": "sequential", "hard": "fleet"}
+    Workspace(root).write_json(PINNED, pinned)
+    run(root, "tune", changed("tune.together=3"))
+    assert {arm: study["engine"] for arm, study in studies(root).items()} == pinned
 
 
 def test_halving_drops_trials_and_says_so(root: Path) -> None:

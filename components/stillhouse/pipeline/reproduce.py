@@ -95,6 +95,7 @@ def reproduce(project: "Project", version: int) -> Reproduction:
     from stillhouse.release.champion import stored_file
     from stillhouse.release.manifest import student_fingerprint
     from stillhouse.release.promote import target
+    from stillhouse.steps.engines import PINNED
 
     clock, root = project.workspace.clock, project.workspace.root
     began = clock.seconds()
@@ -106,6 +107,9 @@ def reproduce(project: "Project", version: int) -> Reproduction:
     project.workspace.remove(name)
     copy = checkout.checkout(root, commit.removesuffix(DIRTY), root / name)
     _prepare(project, copy, receipt["settings"], env := _environment(project, copy, root / name))
+    studies = receipt["evidence"]["trials"].items()
+    engines = {arm: study["engine"] for arm, study in studies if "engine" in study}
+    Workspace(copy).write_json(PINNED, engines)  # a probe could find another one faster today
     _repeat(project, copy, version, env)
     again = Workspace(copy)
     compared = compare(receipt, again.read_json("artifacts/report/receipt.json"))

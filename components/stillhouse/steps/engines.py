@@ -12,6 +12,7 @@ from typing import Literal
 from stillhouse.clock import Clock
 from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.settings import corners
+from stillhouse.environment import HIDDEN
 from stillhouse.errors import SettingsError, TrainingFailed
 from stillhouse.steps.step import Progress
 from stillhouse.steps.trials import Trials, nobody
@@ -20,6 +21,7 @@ from stillhouse.training.fleet import Member, fit_together, kind_of, why_apart
 from stillhouse.training.pace import Pace, paces
 from stillhouse.tuning.probe import fastest
 from stillhouse.tuning.workers import AtOnce, Here, Pool, Problem, Workers
+from stillhouse.workspace import Workspace
 
 Engine = Literal["auto", "sequential", "channels_last", "bf16", "fleet", "processes"]
 PACES: Mapping[str, Pace] = {
@@ -27,6 +29,7 @@ PACES: Mapping[str, Pace] = {
     "channels_last": "channels_last",
     "bf16": "bf16",
 }
+PINNED = f"{HIDDEN}/engines.json"  # arm → engine; `stillhouse reproduce` leaves it in its copy
 PROBED = 6  # steps of each engine in a probe
 
 
@@ -59,7 +62,7 @@ class Engines:
             SettingsError: The one that is set cannot train these trials.
         """
         if self.wanted == "auto":
-            return self._probed(*self._members())
+            return self._pinned() or self._probed(*self._members())
         if self.wanted == "processes" and self.pool is None:
             raise SettingsError(
                 "'processes' needs more than one.",
@@ -80,6 +83,14 @@ class Engines:
         if engine == "fleet":
             return AtOnce(), replace(self.trials, progress=self.progress)
         return Here(), replace(self.trials, pace=PACES[engine])
+
+    def _pinned(self) -> str | None:
+        """Return the engine that a version had which is made again here; None: nobody says."""
+        place = self.trials.root / PINNED
+        if not place.is_file():
+            return None
+        found = Workspace(self.trials.root).read_json(PINNED).get(self.trials.arm)
+        return None if found is None else str(found)
 
     def _members(self) -> tuple[list[Member], Dataset]:
         """As many students as a round has, with settings of one corner of the space: how long they

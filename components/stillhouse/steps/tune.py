@@ -35,7 +35,8 @@ class Settings:
     Attributes:
         trials: Of each arm's study; failed and dropped ones count.
         together: Trials that are asked at once, at least as many as `workers`. It is part of the
-            result: trials of one round do not learn from one another.
+            result: trials of one round do not learn from one another. With 4 or more, small
+            students are trained several times faster.
         workers: Processes at once; 1 is this one.
         engine: What trains the trials: one after the other (`sequential`; with images also
             `channels_last` and `bf16`), those of a round in one loop (`fleet`), or in `processes`.
@@ -48,7 +49,7 @@ class Settings:
     """
 
     trials: Count = 12
-    together: Count = 6
+    together: Count = 1
     workers: Count = 1
     engine: Engine = "auto"
     halving: Spec | None = None
