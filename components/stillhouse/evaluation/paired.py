@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # left out of the nuisance's interval and added to every p-value, which is therefore never smaller
-GAMMA = 1e-5
+GAMMA = 1e-7
 CELLS = 256  # of the nuisance; more bring the bound nearer to the supremum, never below it
 ORDER = (
     2.0  # normal deviate of the score bound that orders outcomes, near those of levels 0.05 … 0.01
