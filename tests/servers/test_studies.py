@@ -17,6 +17,7 @@ from tuning.problems import Ledger, bowl
 
 from stillhouse.errors import Busy, SettingsError
 from stillhouse.tuning import database as databases
+from stillhouse.tuning.plan import Only
 from stillhouse.tuning.study import Plan, search
 from stillhouse.tuning.workers import Pool
 
@@ -70,11 +71,11 @@ def test_a_study_in_postgresql_has_the_trials_of_one_in_a_file_and_is_found_agai
 def test_of_four_workers_ten_are_killed_and_no_trial_is_lost_or_counted_twice(
     studies: SecretStr, database: Postgres, plan: Plan, tmp_path: Path
 ) -> None:
-    plan = dataclasses.replace(plan, trials=20, workers=4)
+    plan = dataclasses.replace(plan, trials=20, together=4)
     ran = Ledger(tmp_path / "ran", deaths=1, mortal_above=3.5)
     ran.folder.mkdir()
     with Pool(4) as pool:
-        found = search(plan, ran, tmp_path / "a", workers=pool, studies=studies)
+        found = search(plan, ran, tmp_path / "a", crew=Only(pool), studies=studies)
     mortal = [trial.number for trial in found.trials if trial.params["x"] > 3.5]
     assert len(mortal) >= 10, "too few were killed to tell"
     times = Counter(ran.runs())
