@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from flows.intake import files
 from integration.house import REPOSITORY, House, states
+from integration.zygote import BIN
 from sklearn.linear_model import LogisticRegression
 
 pytestmark = pytest.mark.stories
@@ -170,8 +171,10 @@ def test_from_the_wheel_init_and_run_end_in_a_receipt_without_an_edit(
     for folder in (house.root, house.home):
         folder.mkdir()
     env = {"PYTHONPATH": str(wheel)}
-    house.stillhouse("init", "--data", make(house.root), env=env)
-    told = house.json("run", env=env, code=None)
+    where = house.do(BIN / "python", "-c", "import stillhouse; print(stillhouse.__file__)", env=env)
+    assert where.out.startswith(str(wheel))
+    house.script("init", "--data", make(house.root), env=env)
+    told = json.loads(house.script("run", "--json", env=env, code=None).out)
     assert told["outcome"] in ("promoted", "held", "rejected"), told
     assert (house.root / "artifacts/report/receipt.html").stat().st_size > 10_000
     assert set(states(told).values()) == {"ran"}
