@@ -97,6 +97,13 @@ class Endpoint(Teacher):
         self.allow = networks(allow, "teacher.allow")
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
+        quantity = lesson.train.schema.quantity
+        if quantity is not None:
+            raise SettingsError(
+                f"an endpoint is asked for probabilities, and '{quantity.name}' is a quantity.",
+                where="teacher.name",
+                fix="Ask it yourself and bring its answers: {name: predictions, path: …}.",
+            )
         order(self.classes, lesson.train.schema, where="teacher.classes")
         return {FORM: dump_json({"url": self.url, "version": self.version})}
 
