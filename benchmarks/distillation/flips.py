@@ -1,0 +1,135 @@
+"""How many answers that were right turn wrong when a champion is replaced? Digits 8 × 8.
+
+The champion learned from 100 labels and 100 unlabelled rows. Its successor, as small, has 200
+labels more. It is trained by labels alone, by `kd` from the champion, and by `focal`, at several
+weights β; the setting is picked on val by the fewest negative flips among those that lose at most
+half a point of the best accuracy there, and judged on test: negative flips, accuracy, and whether
+a budget of 2 % of the rows would let it pass.
+
+    python benchmarks/distillation/flips.py --divisions 10 --out flips.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from quality import interval
+from quality_sets import Division, digits
+from torch import Tensor
+
+from stillhouse.architectures.build import build_classifier
+from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.distillation import arms
+from stillhouse.evaluation import metrics
+from stillhouse.evaluation.evaluate import logits_of
+from stillhouse.models.classifier import Classifier
+from stillhouse.models.normalize import Normalize
+from stillhouse.training.fit import fit
+
+STUDENT = {"name": "mlp", "width": 32, "depth": 2}
+LABELS, BUDGET, SLACK = 300, 0.02, 0.005
+SHARES = (0.1, 0.3, 0.5)  # of the labels in the loss
+WAYS: dict[str, list[dict[str, Any]]] = {
+    "labels alone": [{"supervised": 1.0, "method": {"name": "ce"}}],
+    "kd": [{"supervised": s, "method": {"name": "kd", "temperature": 2.0}} for s in SHARES],
+    "focal": [
+        {"supervised": s, "method": {"name": "focal", "beta": beta, "temperature": 2.0}}
+        for s in SHARES
+        for beta in (2.0, 5.0, 20.0)
+    ],
+}
+
+
+def model_of(rows: Dataset, told: Tensor, how: dict[str, Any], seed: int) -> Classifier:
+    """Train one model on rows, with somebody's answers to them."""
+    section = {"student": STUDENT, "epochs": 300, **how}
+    normalize = Normalize.fit(rows.inputs, rows.schema)
+    model = build_classifier(STUDENT, rows.schema, normalize, seed, "student")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        loss = arms.objective("student", section, told)
+    return fit(model, loss, rows, rows.take(torch.arange(0)), budget(section, rows, seed)).model
+
+
+def budget(section: dict[str, Any], rows: Dataset, seed: int) -> Any:
+    """How long a model trains."""
+    return arms.fit_settings(section, len(rows), seed)
+
+
+def successor(given: Division) -> Dataset:
+    """Rows of the new training: the champion's, and as many labels more."""
+    rest = given.train.take(torch.arange(LABELS + 100))
+    known = torch.where(torch.arange(len(rest)) < LABELS, rest.targets, UNLABELLED)
+    return Dataset(rest.inputs, known, rest.schema, rest.rows)
+
+
+def counted(model: Classifier, champion: Classifier, rows: Dataset) -> dict[str, float]:
+    """Negative flips and accuracy, in per cent of the rows."""
+    before, after = (
+        metrics.correct(logits_of(one, rows.inputs), rows.targets) for one in (champion, model)
+    )
+    share = 100 / len(rows)
+    return {"flips": float((before & ~after).sum()) * share, "accuracy": float(after.sum()) * share}
+
+
+def picked(found: list[dict[str, float]]) -> int:
+    """The fewest flips among those that lose at most half a point on val."""
+    enough = max(one["accuracy"] for one in found) - 100 * SLACK
+    allowed = [at for at, one in enumerate(found) if one["accuracy"] >= enough]
+    return min(allowed, key=lambda at: (found[at]["flips"], -found[at]["accuracy"]))
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--divisions", type=int, default=10)
+    asked.add_argument("--out", type=Path)
+    args = asked.parse_args()
+    torch.set_num_threads(1)
+    found: dict[str, list[dict[str, float]]] = {"champion": []}
+    for number in range(args.divisions):
+        given = digits(number, epochs=30)
+        old = {"supervised": 0.1, "method": {"name": "kd"}}
+        champion = model_of(given.picked, given.answers, old, 0)
+        rows = successor(given)
+        told = logits_of(champion, rows.inputs)
+        found["champion"].append(counted(champion, champion, given.test))
+        for name, ways in WAYS.items():
+            models = [model_of(rows, told, how, 1) for how in ways]
+            chosen = picked([counted(model, champion, given.val) for model in models])
+            found.setdefault(name, []).append(counted(models[chosen], champion, given.test))
+            print(f"{number}, {name}: {found[name][-1]}, picked {ways[chosen]}", flush=True)
+    table = report(found)
+    if args.out:
+        about = {"divisions": args.divisions, "budget": BUDGET, "torch": torch.__version__}
+        args.out.write_text(json.dumps({"about": about, "rows": table}, indent=1) + "\n")
+
+
+def report(found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
+    """Print the table, and return it for JSON."""
+    rows = []
+    print("\n| trained by | negative flips, % | against labels alone | accuracy, % | in budget |")
+    print("|---|---|---|---|---|")
+    for name, runs in found.items():
+        flips = interval([run["flips"] for run in runs])
+        fewer = interval(
+            [
+                run["flips"] - alone["flips"]
+                for run, alone in zip(runs, found["labels alone"], strict=True)
+            ]
+        )
+        right = interval([run["accuracy"] for run in runs])
+        inside = sum(run["flips"] <= 100 * BUDGET for run in runs)
+        print(
+            f"| {name} | {flips[1]:.2f} [{flips[0]:.2f}, {flips[2]:.2f}] | {fewer[1]:+.2f} "
+            f"[{fewer[0]:+.2f}, {fewer[2]:+.2f}] | {right[1]:.1f} [{right[0]:.1f}, {right[2]:.1f}] "
+            f"| {inside} of {len(runs)} |"
+        )
+        told = {"trained_by": name, "flips": flips, "against_labels": fewer, "accuracy": right}
+        rows.append({**told, "in_budget": inside, "runs": runs})
+    return rows
+
+
+if __name__ == "__main__":
+    main()
