@@ -84,20 +84,24 @@ def _steps(project: "Project", each: "Callable[[Result], None]") -> "list[Result
 def _gated(project: "Project", each: "Callable[[Result], None]", cut: CutShort) -> CutShort:
     """Gate the best student that the budget pays for, and return what to tell; it is not promoted,
     for it is not the one that params.yaml asks for.
+
+    Trials that turn out longer than the first ones cut the search once more.
     """
     project.told(f"{cut.what} Going on with {cut.trials} trials of each arm.")
     shorter = project.with_sets(f"tune.trials={cut.trials}")
     try:
         _artifacts(shorter, _steps(shorter, each))
         said = f"the best of {cut.trials} trials was gated: {shorter.verdict}, not promoted."
+    except CutShort as again:
+        return _gated(shorter, each, again)
     finally:
         shorter.close()
-    again = f"`stillhouse run --set tune.trials={cut.trials}` to promote it."
+    insist = f"`stillhouse run --set tune.trials={cut.trials}` to promote it."
     return CutShort(
         f"{cut.what} So {said}",
         trials=cut.trials,
         where=cut.where,
-        fix=f"Raise the budget, or {again}",
+        fix=f"Raise the budget, or {insist}",
     )
 
 
