@@ -256,22 +256,28 @@ def _ours(cmdline: Path, what: str) -> bool:
         return False
 
 
-def test_a_killed_step_goes_on_to_the_same_file(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("point", "sets"),
+    [
+        ("tuning.before_tell=kill@5", ()),
+        # 4 batches an epoch, 24 a training: in the second arm's loop, after its first rung
+        ("training.batch=kill@40", ("tune.engine=fleet", "tune.together=3", "tune.halving={}")),
+    ],
+)
+def test_a_killed_step_goes_on_to_the_same_file(
+    root: Path, point: str, sets: tuple[str, ...]
+) -> None:
     code = (
         "from pathlib import Path\nfrom stillhouse import environment\nfrom steps.classroom "
-        "import run\n"
-        f"root = Path({str(root)!r})\nenvironment.prepare(root)\nrun(root, 'tune')"
+        f"import changed, run\nroot = Path({str(root)!r})\nenvironment.prepare(root)\n"
+        f"run(root, 'tune', changed(*{sets!r}))"
     )
-    env = {
-        **os.environ,
-        "PYTHONPATH": str(TESTS),
-        "STILLHOUSE_FAILPOINTS": "tuning.before_tell=kill@5",
-    }
+    env = {**os.environ, "PYTHONPATH": str(TESTS), "STILLHOUSE_FAILPOINTS": point}
     assert subprocess.run([sys.executable, "-c", code], env=env, check=False).returncode == -9
     assert not (root / "artifacts/tune").exists()
-    run(root, "tune")
+    run(root, "tune", changed(*sets))
     killed = (root / "artifacts/tune/trials.json").read_bytes()
-    run(root, "tune")
+    run(root, "tune", changed(*sets))
     assert (root / "artifacts/tune/trials.json").read_bytes() == killed
 
 

@@ -234,7 +234,15 @@ def test_halving_lets_the_best_of_a_round_go_on_and_the_others_are_pruned(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "point", ["before_rung@2", "after_rung@1", "after_tell@2", "before_claim@6"]
+    "point",
+    [
+        "before_rung@2",
+        "after_rung@1",
+        "after_tell@1",
+        "after_tell@2",
+        "after_tell@3",
+        "before_claim@6",
+    ],
 )
 def test_a_race_that_is_stopped_lets_the_same_trials_go_on(tmp_path: Path, point: str) -> None:
     name, _, count = point.partition("@")
@@ -244,6 +252,7 @@ def test_a_race_that_is_stopped_lets_the_same_trials_go_on(tmp_path: Path, point
     failpoints.arm("")
     later = Racing()
     found = search(HALVED, later, tmp_path)
+    assert search(HALVED, Racing(), tmp_path) == found, "what is finished is told again"
     assert found == search(HALVED, Racing(), tmp_path / "undisturbed")
     assert len(later.asked) < 14
 

@@ -48,10 +48,9 @@ class Rounds:
             earlier = [number for number in numbers if self._finished(number)]
             for number in numbers:
                 self._ask(number)
+            left = [number for number in numbers if number not in earlier]
             try:
-                self._round(
-                    [number for number in numbers if number not in earlier], problem, workers
-                )
+                self._round(first, left, problem=problem, workers=workers)
             except BaseException:
                 self._let_go(numbers)
                 raise
@@ -63,12 +62,15 @@ class Rounds:
     def trials(self) -> tuple[Trial, ...]:
         return tuple(self._trial(number) for number in range(self.plan.budget))
 
-    def _round(self, numbers: Sequence[int], problem: Problem, workers: Workers) -> None:
+    def _round(
+        self, first: int, numbers: Sequence[int], *, problem: Problem, workers: Workers
+    ) -> None:
+        """Train and tell those trials of the round from `first` that no earlier run has told."""
         answers = {
             number: Done(**self._outcomes[number]) for number in numbers if number in self._outcomes
         }
         for share in self.plan.halving.rungs if self.plan.halving else ():
-            name = f"rung/{numbers[0]}/{share:.6f}"
+            name = f"rung/{first}/{share:.6f}"
             racing = [number for number in numbers if number not in answers]
             if len(racing) > 1 and name not in self.study.user_attrs:
                 self._race(name, self._trained(racing, share, problem, workers))
