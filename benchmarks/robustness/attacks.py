@@ -303,6 +303,28 @@ def load(folder: Path, rows: slice) -> tuple[Tensor, Tensor]:
     return dataset.inputs[rows].float(), dataset.targets[rows]
 
 
+def markdown(told: dict[str, Any]) -> str:
+    """Return the table that the guide shows, from what `--json` wrote."""
+    lines = [
+        "| attack | net | rows x seeds | CPU: ours to the fastest peer | goal | robust | peers |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for one in told["asked"]:
+        own = one["sides"]["ours"]
+        low, high = own["ratio_range"]
+        peers = ", ".join(
+            f"{side} {100 * found['robust']:.1f} %"
+            for side, found in one["sides"].items()
+            if side != "ours"
+        )
+        lines.append(
+            f"| {one['question']} | {one['net']} | {one['rows']} x {one['seeds']} | "
+            f"{own['ratio']:.2f} [{low:.2f}, {high:.2f}] of {one['fastest_peer']} | "
+            f"{one['goal']:g} | {100 * own['robust']:.1f} % | {peers} |"
+        )
+    return "\n".join(lines)
+
+
 def machine() -> dict[str, Any]:
     from importlib.metadata import version
 
@@ -318,6 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", nargs="*", help="Names of questions.")
+    parser.add_argument("--without", nargs="*", default=[], help="Peers that are left out.")
     parser.add_argument("--fast", action="store_true", help="Fewer seeds and rows.")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(arguments)
@@ -332,10 +355,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     found = []
     for question in questions(asked.fast):
+        for peer in asked.without:
+            question.sides.pop(peer, None)
         if asked.only is None or question.name in asked.only:
             found += [ask(question, kind, net, test) for kind, net in nets.items()]
+    told = {"machine": machine(), "asked": found}
+    print("\n" + markdown(told))
     if asked.json:
-        asked.json.write_text(json.dumps({"machine": machine(), "asked": found}, indent=1) + "\n")
+        asked.json.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
