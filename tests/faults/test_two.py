@@ -35,16 +35,16 @@ def started(house: House, name: str) -> "subprocess.Popen[str]":
         "HOME": str(house.home),
         "DVC_SITE_CACHE_DIR": str(house.root / ".stillhouse" / "dvc"),
     }
-    err = (house.home.parent / f"{name}.err").open("w")
-    return subprocess.Popen(
-        [BIN / "stillhouse", "run", "--json"],
-        cwd=house.root,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=err,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    )
+    with (house.home.parent / f"{name}.err").open("w") as err:
+        return subprocess.Popen(
+            [BIN / "stillhouse", "run", "--json"],
+            cwd=house.root,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
 
 
 @pytest.mark.faults
