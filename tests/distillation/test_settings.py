@@ -153,3 +153,11 @@ def test_a_choice_of_methods_may_hold_spaces_of_its_own():
 
 def test_corners_grow_with_the_spaces_not_with_their_product():
     assert len(list(corners(GOOD, "distill"))) == 2 * 8
+
+
+@pytest.mark.parametrize("name", ["adaad", "igdm", "pgd_at", "rslad", "saad", "trades"])
+@pytest.mark.parametrize("norm", ["l1", "l0", "patch", "geometry"])
+def test_a_norm_that_no_training_climbs_is_refused_before_one_starts(name, norm):
+    check({**GOOD, "method": {"name": name, "norm": "l2"}, "selector": {"name": "all"}})
+    with pytest.raises(SettingsError, match="method"):
+        check({**GOOD, "method": {"name": name, "norm": norm}, "selector": {"name": "all"}})

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.run import frozen
 from stillhouse.attacks.space import Space
-from stillhouse.attacks.threat import Norm, Threat
+from stillhouse.attacks.threat import Threat
+
+Ball = Literal["linf", "l2"]
+"""The norms that the papers train against; a climb by gradient fits them."""
 
 # How far from its row a search begins, in units of the space's scale: at the row itself a
 # divergence from the row's own answer is flat.
@@ -30,7 +34,7 @@ class Adversary:
         step_size: In epsilon's units; a quarter of epsilon where None.
     """
 
-    norm: Norm
+    norm: Ball
     epsilon: float
     steps: int
     step_size: float | None = None

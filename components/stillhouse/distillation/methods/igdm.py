@@ -5,9 +5,8 @@ its own.
 import torch
 from torch import Tensor
 
-from stillhouse.attacks.threat import Norm
 from stillhouse.config import Count, NonNegative, Positive
-from stillhouse.distillation.adversary import Adversary
+from stillhouse.distillation.adversary import Adversary, Ball
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.kd import kd_loss
 from stillhouse.distillation.methods.trades import spread
@@ -68,7 +67,7 @@ class IGDM(Method):
         *,
         alpha: NonNegative = 1.0,
         epsilon: Positive = 0.1,
-        norm: Norm = "linf",
+        norm: Ball = "linf",
         steps: Count = 10,
         step_size: Positive | None = None,
     ) -> None:

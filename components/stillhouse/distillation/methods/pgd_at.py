@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.attacks.threat import Norm
 from stillhouse.config import Count, Positive
-from stillhouse.distillation.adversary import Adversary
+from stillhouse.distillation.adversary import Adversary, Ball
 from stillhouse.distillation.method import Method
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
@@ -51,7 +50,7 @@ class PGDAt(Method):
         self,
         *,
         epsilon: Positive = 0.1,
-        norm: Norm = "linf",
+        norm: Ball = "linf",
         steps: Count = 10,
         step_size: Positive | None = None,
     ) -> None:

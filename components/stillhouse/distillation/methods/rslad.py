@@ -5,9 +5,8 @@ looked at.
 import torch
 from torch import Tensor
 
-from stillhouse.attacks.threat import Norm
 from stillhouse.config import Count, Positive, Share
-from stillhouse.distillation.adversary import Adversary
+from stillhouse.distillation.adversary import Adversary, Ball
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.kd import kd_loss
 from stillhouse.models.classifier import Classifier
@@ -62,7 +61,7 @@ class RSLAD(Method):
         *,
         clean_share: Share = 1 / 6,
         epsilon: Positive = 0.1,
-        norm: Norm = "linf",
+        norm: Ball = "linf",
         steps: Count = 10,
         step_size: Positive | None = None,
     ) -> None:

@@ -5,9 +5,8 @@ fools the student and leaves the teacher sure teaches little robustness.
 import torch
 from torch import Tensor
 
-from stillhouse.attacks.threat import Norm
 from stillhouse.config import Count, NonNegative, Positive
-from stillhouse.distillation.adversary import Adversary
+from stillhouse.distillation.adversary import Adversary, Ball
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.igdm import igdm_loss
 from stillhouse.distillation.methods.kd import kd_loss
@@ -79,7 +78,7 @@ class SAAD(Method):
         scale: Positive = 5.0,
         follow: NonNegative = 1.0,
         epsilon: Positive = 0.1,
-        norm: Norm = "linf",
+        norm: Ball = "linf",
         steps: Count = 10,
         step_size: Positive | None = None,
     ) -> None:

@@ -5,9 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stillhouse.attacks.run import frozen
-from stillhouse.attacks.threat import Norm
 from stillhouse.config import Count, NonNegative, Positive
-from stillhouse.distillation.adversary import Adversary
+from stillhouse.distillation.adversary import Adversary, Ball
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.pgd_at import decided
 from stillhouse.models.classifier import Classifier
@@ -71,7 +70,7 @@ class TRADES(Method):
         *,
         beta: NonNegative = 6.0,
         epsilon: Positive = 0.1,
-        norm: Norm = "linf",
+        norm: Ball = "linf",
         steps: Count = 10,
         step_size: Positive | None = None,
     ) -> None:
