@@ -130,14 +130,12 @@ def test_prefect_that_goes_in_the_middle_does_not_stop_the_work_or_the_truth(hou
     done, seconds = timed(lambda: house.run(code=None))
     assert "Traceback" not in done.err
     assert seconds < 240
+    assert ("Prefect went away" if done.code == 0 else "Prefect") in done.said
     if done.code == 0:
-        assert "Prefect went away" in done.said
-    else:
-        assert "Prefect" in done.said
-        house.prefect.open()
-        done = house.run()
-    whole(house, done)
+        whole(house, done)
     house.prefect.open()
+    if done.code != 0:
+        whole(house, house.run())
     assert json.loads(house.run().out)["outcome"] == "unchanged"
     TALLY.fault("server lost")
 
