@@ -38,14 +38,21 @@ def house(
 
 
 def once(made: Team, nth: int, path: str, act: Callable[[], None]) -> None:
-    """Act beside the nth request for a path."""
+    """Act beside the nth request for a path.
+
+    The thread stays when it has acted: a server that it started would end with it (pdeathsig).
+    """
     seen = []
+
+    def acts() -> None:
+        act()
+        threading.Event().wait()
 
     def watch(method: str, asked: str) -> None:
         if path in asked:
             seen.append(asked)
             if len(seen) == nth:
-                threading.Thread(target=act, daemon=True).start()
+                threading.Thread(target=acts, daemon=True).start()
 
     made.mlflow.watch = watch
 
