@@ -61,7 +61,7 @@ class Range:
     root: Path
     uri: str
     proxy: Proxy | None = None
-    share: float = 0.15
+    share: float = 0.25
     lot: random.Random = field(default_factory=random.Random)
     spread: float = 0.01
     timeout: float = 5.0
