@@ -20,14 +20,6 @@ def attack(
             show_default=False,
         ),
     ],
-    norm: Annotated[
-        str,
-        typer.Option(
-            "--norm",
-            help="How a change is measured: linf, l2, l1, l0 (pixels or cells), patch (share of "
-            "the side), geometry (1 is 30 degrees and a tenth of the side).",
-        ),
-    ] = "linf",
     epsilon: Annotated[
         float,
         typer.Option(
@@ -36,7 +28,15 @@ def attack(
             "deviations of each column for tables.",
             show_default=False,
         ),
-    ] = ...,  # type: ignore[assignment]
+    ],
+    norm: Annotated[
+        str,
+        typer.Option(
+            "--norm",
+            help="How a change is measured: linf, l2, l1, l0 (pixels or cells), patch (share of "
+            "the side), geometry (1 is 30 degrees and a tenth of the side).",
+        ),
+    ] = "linf",
     name: Annotated[
         str | None,
         typer.Option(
