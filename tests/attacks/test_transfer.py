@@ -1,11 +1,13 @@
 import pytest
 import torch
 from attacks.linear import OPEN, linear, rows_at
+from torch import nn
 
+from stillhouse.attacks.eot import EOT
 from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.threat import Threat
 from stillhouse.attacks.transfer import Transfer
-from stillhouse.errors import UsageError
+from stillhouse.errors import DataError, SettingsError, UsageError
 
 WEIGHTS = torch.tensor([1.0, -2.0, 0.5, 4.0])
 DISTANCES = torch.tensor([0.05, -0.05, 0.099, 0.101, -3.0])
@@ -45,3 +47,77 @@ def test_a_student_with_other_gradients_is_moved_the_teachers_way():
 def test_without_a_teacher_that_gives_gradients_it_is_refused_by_name():
     with pytest.raises(UsageError, match="Transfer"):
         attack(linear(WEIGHTS), None)
+
+
+def alone(model, *surrogates, **settings):
+    """As somebody calls it who has two nets and nothing else."""
+    inputs, targets = rows_at(DISTANCES, WEIGHTS, "linf")
+    return Transfer(surrogates=surrogates, **settings)(
+        model, inputs, targets, Threat("linf", 0.1, OPEN)
+    )
+
+
+def test_it_brings_its_own_surrogates_where_they_are_given():
+    assert alone(linear(WEIGHTS), linear(WEIGHTS)).success.tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    # one that thinks the contrary leads away
+    assert not alone(linear(WEIGHTS), linear(-WEIGHTS)).success.any()
+
+
+def test_a_row_that_any_of_several_surrogates_leads_astray_is_fooled():
+    half, rest = torch.tensor([1.0, -2.0, 0.0, 0.0]), torch.tensor([0.0, 0.0, 0.5, 4.0])
+    fooled = [alone(linear(WEIGHTS), linear(part)).success for part in (half, rest)]
+    both = alone(linear(WEIGHTS), linear(half), linear(rest)).success
+    assert (both >= fooled[0] | fooled[1]).all()
+    # together they point the whole way, which neither does alone
+    assert both.tolist() == [True, True, True, False, False]
+    assert not (fooled[0] | fooled[1])[2]
+
+
+class Rounded(nn.Module):
+    """A model without gradients."""
+
+    def forward(self, inputs):
+        return linear(WEIGHTS)(inputs).detach()
+
+
+def test_the_model_under_attack_may_be_a_black_box_and_its_surrogates_may_not():
+    assert alone(Rounded(), linear(WEIGHTS)).success.any()
+    with pytest.raises(UsageError, match="needs gradients"):
+        alone(linear(WEIGHTS), Rounded())
+
+
+def test_a_surrogate_of_other_classes_is_refused():
+    one = nn.Linear(4, 1)
+    with pytest.raises(DataError, match=r"\[5, 1\]"):
+        alone(linear(WEIGHTS), one)
+
+
+def test_surrogates_are_left_as_they_were():
+    other = linear(WEIGHTS).train()
+    alone(linear(WEIGHTS), other)
+    assert other.training
+    assert all(each.requires_grad for each in other.parameters())
+
+
+def test_names_are_no_models_yet():
+    named = Transfer(surrogates=["none", "hard"])
+    assert named.names == ("none", "hard")
+    assert not named.brought
+    given = named.given({"none": linear(WEIGHTS), "hard": linear(WEIGHTS)})
+    assert len(given.brought) == 2
+    with pytest.raises(SettingsError, match="no model 'hard'"):
+        named.given({"none": linear(WEIGHTS)})
+    with pytest.raises(SettingsError, match="another model"):
+        Transfer(surrogates=[])
+
+
+def test_no_mean_is_taken_of_another_models_answers():
+    EOT(attack={"name": "pgd"})
+    with pytest.raises(SettingsError, match="led by another model"):
+        EOT(attack={"name": "transfer"})

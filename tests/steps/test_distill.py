@@ -125,6 +125,7 @@ def test_the_same_settings_give_the_same_bytes(root: Path) -> None:
         "student.safetensors",
         "student.json",
         "plain.safetensors",
+        "siblings.safetensors",
         "arms.json",
         "transfer.json",
         "outcomes.safetensors",

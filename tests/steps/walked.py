@@ -15,6 +15,7 @@ from stillhouse.data.statistics import statistics
 from stillhouse.environment import Place
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
+from stillhouse.steps.siblings import weights
 from stillhouse.steps.step import Job
 from stillhouse.teachers.recall import fingerprint
 from stillhouse.workspace import StepFiles, Workspace, dump_tensors
@@ -88,6 +89,12 @@ def workspace(root: Path, kind: str = "image") -> Workspace:
     model = student(train)
     _tensors(made, "distill/student", model.state_dict())
     _tensors(made, "distill/plain", {})
+    siblings = {("none", 0): student(train, seed=3), ("student", 1): student(train, seed=1)}
+    _tensors(made, "distill/siblings", weights(siblings))
+    made.write_json(
+        "artifacts/distill/arms.json",
+        {"arms": [{"name": arm, "settings": {"student": SPEC}} for arm, _ in siblings]},
+    )
     made.write_json(
         "artifacts/distill/student.json",
         {"architecture": SPEC, "parameters": 1, "macs": 1, "method": {"name": "kd"}, "taps": []},

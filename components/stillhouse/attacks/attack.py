@@ -24,8 +24,9 @@ class Attack(ABC):
         needs: What the model must give: gradients, or logits only.
         accepts: The kinds of rows it takes.
         norms: The threats it takes.
-        on_surrogate: Whether `perturb` is given another model (the teacher) instead of the one
-            under attack, on which its rows are then tried.
+        on_surrogate: Whether it is led by another model (the teacher): unless it has brought its
+            own, `perturb` is given that one in the place of the model under attack, on which the
+            rows are then tried.
         at_once: Whether it must see all rows in one batch, as one that looks for what they share.
 
     Example:
@@ -43,6 +44,13 @@ class Attack(ABC):
     norms: ClassVar[frozenset[Norm]] = FOLLOWED
     on_surrogate: ClassVar[bool] = False
     at_once: ClassVar[bool] = False
+
+    @property
+    def brought(self) -> tuple[nn.Module, ...]:
+        """The other models that it has been given itself; empty: it needs none, or they come with
+        the call.
+        """
+        return ()
 
     @abstractmethod
     def perturb(

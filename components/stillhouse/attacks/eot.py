@@ -44,6 +44,12 @@ class EOT(Attack):
                 "an eot of an eot means nothing.", where="attack", fix="Name another attack."
             )
         self.attack: Attack = config.plugin("attacks", spec, where="attack")
+        if self.attack.on_surrogate:
+            raise SettingsError(
+                f"'{spec['name']}' is led by another model, of whose answers no mean is taken.",
+                where="attack",
+                fix="Name another attack.",
+            )
         self.draws = draws
 
     def perturb(

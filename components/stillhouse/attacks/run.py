@@ -57,7 +57,8 @@ def run_attack(
         threat: What is allowed.
         generator: Everything random.
         batch: Rows at once.
-        surrogate: The model that an `on_surrogate` attack is given in the place of `model`.
+        surrogate: The model that an `on_surrogate` attack which has brought none is given in the
+            place of `model`.
         budget: When to stop.
         progress: Told rows done, rows in all, and how many of them fell.
 
@@ -68,22 +69,25 @@ def run_attack(
         AttackFailed: It returned other shapes, or values that are not numbers.
     """
     require_fit(attack, threat)
-    if attack.on_surrogate and surrogate is None:
+    elsewhere = attack.on_surrogate and not attack.brought
+    if elsewhere and surrogate is None:
         raise UsageError(
             f"the attack '{type(attack).__name__}' needs a second model that gives gradients.",
-            fix="Use a teacher that is a torch model, or leave the attack out.",
+            fix="Give it one, such as Transfer(surrogates=[other]), use a teacher that is a torch "
+            "model, or leave the attack out.",
         )
     found = inputs.detach().clone()  # also lifts inference tensors, which autograd refuses
     goals = targets.detach().clone()
     asked = Meter(model, budget)
-    seen = (surrogate if attack.on_surrogate else None) or asked
+    seen = (surrogate if elsewhere else None) or asked
     # a model or an attack that draws elsewhere does so by the caller's seed, the same way each time
     random_state = own_random_state(generator.initial_seed())
     with frozen(model), frozen(surrogate or model), random_state:
         judge = Judge.of(asked, found, goals, batch)
         clean = judge.right(found, goals, check=True)
         right = torch.nonzero(clean).flatten()
-        require_gradients(attack, seen, found[right])
+        if not attack.brought:  # else it looks at what it has brought
+            require_gradients(attack, seen, found[right])
         parts = [right] if attack.at_once else list(torch.split(right, batch))
         done = 0
         for rows in (part for part in parts if len(part) and not asked.spent):

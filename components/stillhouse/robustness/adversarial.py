@@ -2,7 +2,7 @@
 curve of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stillhouse.attacks.pgd import PGD
 from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.threat import Threat
-from stillhouse.attacks.transfer import Transfer
+from stillhouse.attacks.transfer import TEACHER, Transfer
 from stillhouse.evaluation.intervals import Interval, proportion
 from stillhouse.robustness.case import Ball, Case
 from stillhouse.robustness.subject import Subject
@@ -72,16 +72,30 @@ def attacked(case: Case, subject: Subject, clean: Tensor, surrogate: nn.Module |
 
 
 def transfers(cases: Sequence[Case]) -> list[Case]:
-    """Return a transfer case for each threat that is attacked directly and not yet by transfer."""
-    taken = {case.ball for case in cases if case.attack.on_surrogate}
-    balls = dict.fromkeys(
-        case.ball for case in cases if not case.attack.on_surrogate and case.ball not in taken
-    )
+    """Return a transfer from the teacher for each threat that is attacked otherwise and not yet by
+    such a one.
+    """
+    taken = {case.ball for case in cases if from_teacher(case)}
+    balls = dict.fromkeys(case.ball for case in cases if case.ball not in taken)
+    labels = {case.label for case in cases}
     return [
-        Case(f"transfer_{ball.norm}_{_size(ball)}", "transfer", ball, {}, Transfer())
+        Case(_unused(f"{ball.norm}_{_size(ball)}", labels), "transfer", ball, {}, Transfer())
         for ball in balls
         if ball.norm in Transfer.norms
     ]
+
+
+def from_teacher(case: Case) -> bool:
+    """Whether a case is led by the teacher and nobody else."""
+    attack = case.attack
+    named = not isinstance(attack, Transfer) or attack.surrogates == (TEACHER,)
+    return attack.on_surrogate and named
+
+
+def _unused(ball: str, labels: Collection[str]) -> str:
+    """Return the label of the transfer from the teacher, beside one from somebody else."""
+    usual = f"transfer_{ball}"
+    return usual if usual not in labels else f"transfer_teacher_{ball}"
 
 
 def _size(ball: Ball) -> str:

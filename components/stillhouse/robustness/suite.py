@@ -18,6 +18,7 @@ from stillhouse.robustness.adversarial import (
     attacked,
     crossing,
     curve,
+    from_teacher,
     share,
     transfers,
     worst,
@@ -218,5 +219,5 @@ def _crossed(
         return [
             crossing(result, subject, clean, surrogate)
             for result in results
-            if result.case.attack.on_surrogate
+            if from_teacher(result.case)
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stillhouse.architectures.build import parameters
 from stillhouse.data import prepared
@@ -28,6 +28,7 @@ from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.models.macs import macs
 from stillhouse.models.taps import taps_of
 from stillhouse.steps import arm as arms
+from stillhouse.steps import siblings
 from stillhouse.steps.step import Job, Metrics, Progress, Step
 from stillhouse.training.fit import Epoch, Fitted, fit
 from stillhouse.training.fleet_state import Member
@@ -39,6 +40,7 @@ WRITES = (
     "student.safetensors",
     "student.json",
     "plain.safetensors",
+    "siblings.safetensors",
     "arms.json",
     "transfer.json",
     "outcomes.safetensors",
@@ -68,8 +70,9 @@ Runs = dict[tuple[Arm, int], Run]
 
 
 def run(job: Job) -> Metrics:
-    """Write the shipped student, the plain one beside it where there is one (else no tensor), what
-    of the teacher was not transferred, and every arm's answers on val and test.
+    """Write the shipped student, the plain one beside it where there is one (else no tensor), a
+    sibling of each arm for attacks that are led by one, what of the teacher was not transferred,
+    and every arm's answers on val and test.
 
     Returns:
         `val/…` and `test/…` of the shipped student; `receipt/gain_over_<control>` (mean over seeds
@@ -212,6 +215,7 @@ def _write(
     files.write_tensors(
         "distill/plain.safetensors", {} if beside is None else beside.fitted.model.state_dict()
     )
+    files.write_tensors("distill/siblings.safetensors", siblings.weights(_models(runs)))
     files.write_json("distill/student.json", {**about, "taps": list(taps_of(model))})
     files.write_json(
         "distill/arms.json", {"arms": [_arm(arm, runs, chosen[arm]) for arm in _arms(runs)]}
@@ -226,6 +230,10 @@ def _write(
     for (arm, seed), run in runs.items():
         curves[arm][str(seed)] = _curve(run.fitted.history, task_of(schema))
     files.write_json("distill/curves.json", curves)
+
+
+def _models(runs: Runs) -> dict[tuple[Arm, int], nn.Module]:
+    return {which: run.fitted.model for which, run in runs.items()}
 
 
 def _arms(runs: Runs) -> tuple[Arm, ...]:

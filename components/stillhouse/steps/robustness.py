@@ -34,6 +34,7 @@ from stillhouse.robustness.kept import Kept
 from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
+from stillhouse.steps import siblings
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.student import PLAIN, load_plain, load_student
 from stillhouse.steps.student import READS as STUDENT
@@ -43,6 +44,7 @@ from stillhouse.workspace import StepFiles, sha256
 READS = (
     *STUDENT,
     PLAIN,
+    *siblings.READS,
     "export/student.onnx",
     "teacher/model",
     "teacher/teacher.json",
@@ -97,6 +99,7 @@ def run(job: Job) -> Metrics:
     Raises:
         UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
             needs a teacher with gradients.
+        DataError: It is led by a sibling that was not kept.
     """
     settings = job.settings(Settings, "robustness")
     train, test = prepared.load(job.files, "train"), prepared.load(job.files, "test")
@@ -114,7 +117,9 @@ def run(job: Job) -> Metrics:
         space,
         settings.seed,
     )
-    asked = suite(settings, test.schema, *surrogate(job.files, test.schema))
+    teacher, why = surrogate(job.files, test.schema)
+    asked = suite(settings, test.schema, teacher, why)
+    asked = replace(asked, cases=siblings.led(asked.cases, job.files, teacher, why))
     probes = probed(bars(job.params, len(chosen)), asked, subject, job.progress)
     stopped = next((one for one in probes if one.fails), None)
     kept = Kept(job.files.workspace, identity(job, settings))
@@ -356,7 +361,8 @@ def check(params: Mapping[str, Any]) -> None:
     """
     config.refuse_spaces(params.get("robustness"), "robustness")
     settings = config.build(Settings, params.get("robustness"), where="robustness")
-    make_cases(settings.attacks or (), "robustness.attacks")
+    cases = make_cases(settings.attacks or (), "robustness.attacks")
+    siblings.require_known(cases, params.get("distill"), "robustness.attacks")
     seen: set[str] = set()
     for at, spec in enumerate(settings.corruptions or ()):
         config.check_spec("corruptions", spec, where=f"robustness.corruptions.{at}")

@@ -1,6 +1,11 @@
 """The shipped student, as the steps after `distill` read it."""
 
+from collections.abc import Mapping
+
+from torch import Tensor
+
 from stillhouse.architectures.build import build_classifier
+from stillhouse.config import Spec
 from stillhouse.data import prepared
 from stillhouse.errors import Corrupt
 from stillhouse.models.classifier import Classifier
@@ -29,9 +34,20 @@ def load_plain(files: StepFiles) -> Classifier | None:
 
 
 def _loaded(files: StepFiles, name: str) -> Classifier:
-    schema = prepared.schema(files)
-    state = files.read_tensors(name)
     spec = files.read_json("distill/student.json")["architecture"]
+    return filled(files, spec, files.read_tensors(name), name)
+
+
+def filled(files: StepFiles, spec: Spec, state: Mapping[str, Tensor], name: str) -> Classifier:
+    """Return a student of an architecture with its weights, in evaluation mode.
+
+    Args:
+        files: Where the schema is.
+        spec: The architecture.
+        state: The weights by name.
+        name: The file that they come from, for messages. Errors as `load_student`.
+    """
+    schema = prepared.schema(files)
     model = build_classifier(spec, schema, Normalize.empty(schema), seed=0, where="distill.student")
     try:
         model.load_state_dict(state)
