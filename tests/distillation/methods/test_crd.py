@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +67,46 @@ def test_the_banks_have_a_place_a_row_and_a_training_goes_on_from_them():
     fit(model, objective, DATA, DATA, FitSettings(epochs=2, batch=8))
     after = objective.state_dict()
     assert all(not torch.equal(held[name], after[name]) for name in held)
+
+
+def test_three_batches_are_those_of_the_authors_memory():
+    """Scores of either side against the other's bank, constants of the first batch, banks moved
+    half way to what was seen and back onto the sphere.
+    """
+    torch.manual_seed(0)
+    method, told = CRD(size=6, negatives=9), Outputs(torch.zeros(8, 3))
+    method.enter(Pair(net(DATA), TEACHER, DATA).classroom(ANSWERS, None))
+    mine, its = torch.randn(24, 5), torch.randn(24, 7)
+    method.build(
+        replace(told, features={"penultimate": mine}), replace(told, features={"penultimate": its})
+    )
+    contrast = method.contrast
+    assert contrast is not None
+    banks = [contrast.students.held.clone(), contrast.teachers.held.clone()]
+    constants = [0.0, 0.0]
+    for step in range(3):
+        seen = torch.randperm(24)[:8]
+        torch.manual_seed(step)
+        drawn = torch.cat([seen[:, None], torch.randint(24, (8, 9))], dim=1)
+        torch.manual_seed(step)
+        batch = replace(rows(8), rows=seen)
+        parts = (replace(told, features={"penultimate": side[seen]}) for side in (mine, its))
+        loss = method(*parts, batch)
+        own = [contrast.student(mine[seen]), contrast.teacher(its[seen])]
+        own = [side / side.square().sum(dim=1, keepdim=True).sqrt() for side in own]
+        raw = [
+            (bank[drawn] @ side[:, :, None]).squeeze(2).div(0.07).exp()
+            for bank, side in zip(reversed(banks), own, strict=True)
+        ]
+        constants = [at or of.mean().item() * 24 for at, of in zip(constants, raw, strict=True)]
+        wanted = sum(contrast_loss(of / at, 24) for of, at in zip(raw, constants, strict=True))
+        torch.testing.assert_close(loss, wanted)
+        method.after_step(net(DATA))
+        for bank, side in zip(banks, own, strict=True):
+            moved = (bank[seen] + side.detach()) / 2
+            bank[seen] = moved / moved.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(contrast.students.held, banks[0])
+        torch.testing.assert_close(contrast.teachers.held, banks[1])
 
 
 def test_no_more_rows_are_drawn_than_there_are():

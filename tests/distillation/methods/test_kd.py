@@ -50,6 +50,18 @@ def test_golden_standardised_values_by_the_papers_algorithm():
     torch.testing.assert_close(found, torch.tensor(wanted))
 
 
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
+def test_the_authors_deviation_is_ours_at_a_higher_temperature(temperature: float):
+    """They divide by C − 1: their z-scores are f = √((C − 1) / C) of ours."""
+    student, teacher = STUDENT.double(), TEACHER.double()
+    f = (2 / 3) ** 0.5
+    theirs = [
+        (of - of.mean(1, keepdim=True)) / of.std(1, keepdim=True) for of in (student, teacher)
+    ]
+    found = f**2 * kd_loss(standardize(student), standardize(teacher), temperature / f)
+    torch.testing.assert_close(found, kd_loss(*theirs, temperature))
+
+
 def test_golden_z_scores_by_hand():
     """−1, 0, 1 has mean 0 and deviation √(2/3)."""
     torch.testing.assert_close(

@@ -32,12 +32,12 @@ def adaad_loss(
         alpha: α in [0, 1].
 
     Returns:
-        Nats [B], never negative. The authors' script takes torch's default mean over B × C, later
-        ones by the same school that over B; this is the latter.
+        Nats [B], never negative. The authors' script takes the mean over B for CIFAR-100, which is
+        this one's, and torch's default over B × C for CIFAR-10, which is a tenth of it.
 
     Source:
-        Huang, Chen, Wang, Wang, Cheng, Wang, Wang and Chen 2023, "Boosting Accuracy and Robustness
-        of Student Models via Adaptive Adversarial Distillation", equations 5 and 7; α = 1 there.
+        Huang, Chen, Wang, Lu, Cheng and Wang 2023, "Boosting Accuracy and Robustness of Student
+        Models via Adaptive Adversarial Distillation", as in the authors' code; α = 1 there.
 
     Example:
         >>> import torch

@@ -9,9 +9,11 @@ from stillhouse.config import NonNegative, Positive
 from stillhouse.distillation.method import Method
 from stillhouse.models.outputs import Batch, Outputs
 
-# Where probabilities hardly vary their correlation is noise; dividing by less would blow its
-# gradient up.
-SMALLEST_NORM = 1e-3
+# Values that vary by less than this share of their own length count as varying by it: their
+# correlation is noise, and dividing by less would blow its gradient up.
+FLATTEST = 1e-3
+SMALLEST_PRODUCT = 1e-8  # beside the product of the two norms; the authors'
+SMALLEST_NORM = 1e-12  # of a class that no row has at all: its root has a gradient of 0, not NaN
 
 
 def correlation(first: Tensor, second: Tensor, dim: int) -> Tensor:
@@ -24,10 +26,15 @@ def correlation(first: Tensor, second: Tensor, dim: int) -> Tensor:
         dim: The axis.
     """
     a, b = (value - value.mean(dim=dim, keepdim=True) for value in (first, second))
-    norm_a, norm_b = (
-        value.square().sum(dim=dim).clamp_min(SMALLEST_NORM**2).sqrt() for value in (a, b)
-    )
-    return (a * b).sum(dim=dim) / (norm_a * norm_b)
+    norms = _length(a, first, dim) * _length(b, second, dim)
+    return (a * b).sum(dim=dim) / (norms + SMALLEST_PRODUCT)
+
+
+def _length(centred: Tensor, values: Tensor, dim: int) -> Tensor:
+    """Return the norm of what varies, at least `FLATTEST` of the norm of all."""
+    least = FLATTEST**2 * values.detach().square().sum(dim=dim)
+    least = least.clamp_min(SMALLEST_NORM**2)
+    return centred.square().sum(dim=dim).clamp_min(least).sqrt()
 
 
 def dist_loss(
@@ -41,8 +48,8 @@ def dist_loss(
     """Return T² (β inter + γ intra) of a batch: 1 − Pearson's correlation over the classes of each
     row, and over the rows of each class.
 
-    With two classes the inter part is 0 or 2 a row and teaches nothing; with one row the intra part
-    is the constant 1 and teaches nothing.
+    With two classes the inter part is all but 0 or 2 a row and teaches nothing; with one row the
+    intra part is the constant 1 and teaches nothing.
 
     Args:
         student: Logits [B, C].
@@ -55,8 +62,8 @@ def dist_loss(
         A scalar, in [0, 2 T² (β + γ)], never below 0.
 
     Source:
-        Huang, You, Wang, Qian and Xu 2022, arXiv:2205.10536, equations 6 to 10; the factor T² is
-        that of the authors' code.
+        Huang, You, Wang, Qian and Xu 2022, arXiv:2205.10536, equations 6 to 10. T and its square
+        are not in their classification code, which has T = 1; others' copies of it have both.
 
     Example:
         >>> import torch

@@ -21,8 +21,8 @@ def multi_label_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0)
         Nats [B], never negative.
 
     Source:
-        Yang, Xie, Zong, Feng, Niu and Sugiyama 2023, arXiv:2308.06453, equation 3 (multi-label
-        logits distillation); T = 1 there.
+        Yang, Xie, Zong, Feng, Niu, Sugiyama and Huang 2023, arXiv:2308.06453, equation 3
+        (multi-label logits distillation); T = 1 there.
 
     Example:
         >>> import torch
