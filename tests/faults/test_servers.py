@@ -203,19 +203,22 @@ def theirs(made: Team) -> int:
         nodes, "theirs", ends[:1], ends[1:], [numpy_helper.from_array(weight, "w")]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    api.set_tracking_uri(made.mlflow.url)
-    api.set_experiment("their own")
-    with api.start_run():
+    client = api.MlflowClient()
+    with api.start_run(experiment_id=client.create_experiment("their own")):
         logged = api.onnx.log_model(
             model, name="theirs", pip_requirements=["onnxruntime"], save_as_external_data=False
         )
     version = api.register_model(logged.model_uri, made.model)
-    api.MlflowClient().set_registered_model_alias(made.model, "champion", version.version)
+    client.set_registered_model_alias(made.model, "champion", version.version)
     return int(version.version)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
-def test_a_registry_that_exists_is_adopted_and_then_has_to_be_beaten(house: Team) -> None:
+def test_a_registry_that_exists_is_adopted_and_then_has_to_be_beaten(
+    house: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # not set_tracking_uri: it would lead every later test of this process to a server that is gone
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", house.mlflow.url)
     number = theirs(house)
     refused = house.run(code=3)
     assert f"stillhouse adopt {number}" in refused.said
