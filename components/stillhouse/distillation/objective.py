@@ -196,22 +196,31 @@ class _AtOnce:
         self.methods = [each.method for each in objectives]
         self.task, self.weights = objectives[0].task, objectives[0].weights
         answers = [each.answers for each in objectives]
-        self.shares = [each.supervised for each in objectives]
+        self.shares = torch.tensor([each.supervised for each in objectives]).double()
         alike = all(torch.equal(each, answers[0]) for each in answers)
         self.answers = answers[0][None] if alike else torch.stack(answers)
         self.made: dict[int, Method] = {}
 
     def __call__(self, logits: Tensor, batch: Batch) -> Tensor:
         members, rows = batch.rows.shape
-        whose = torch.arange(members)[:, None] if len(self.answers) > 1 else 0
-        told = _wide(self.answers[whose, batch.rows].flatten(0, 1))
+        told = _wide(self._told(batch.rows))
         flat = flattened(batch)
         method = self._method(rows, logits)
         distilled = method(Outputs(logits.flatten(0, 1)), Outputs(told), flat)
         labelled = labelled_losses(self.task, logits, batch, self.weights)
         means = distilled.view(members, rows).mean(dim=1)
-        shares = logits.new_tensor(self.shares)
+        shares = self.shares.to(logits)
         return shares * labelled + (1 - shares) * means
+
+    def _told(self, rows: Tensor) -> Tensor:
+        """Return the answers to the members' rows [k, B] as one batch [k × B, C]; rows that all
+        share are looked up once.
+        """
+        if len(self.answers) > 1:
+            return self.answers[torch.arange(len(rows))[:, None], rows].flatten(0, 1)
+        if rows.stride(0) == 0:
+            return self.answers[0][rows[0]].repeat(len(rows), 1)
+        return self.answers[0][rows.flatten()]
 
     def _method(self, rows: int, logits: Tensor) -> Method:
         """Batches have one of two sizes, so that this is made twice."""

@@ -14,6 +14,7 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.settings import corners
 from stillhouse.environment import HIDDEN
 from stillhouse.errors import SettingsError, TrainingFailed
+from stillhouse.steps.arm import normalization
 from stillhouse.steps.step import Progress
 from stillhouse.steps.trials import Trials, nobody
 from stillhouse.training.fit import fit
@@ -99,7 +100,8 @@ class Engines:
         first = next(iter(corners(self.trials.section, "distill")))
         material = self.trials.material
         alike = replace(self.trials, section=first)
-        made = [alike.member({}, material) for _ in range(self.together)]
+        normalize = normalization(alike.arm, material)
+        made = [alike.member({}, material, normalize) for _ in range(self.together)]
         slow = {**made[0][0].settings.optimizer, "lr": 1e-6}
         short = replace(made[0][0].settings, steps=PROBED, optimizer=slow)
         return [replace(own, settings=short) for own, _ in made], made[0][1]

@@ -107,16 +107,13 @@ class Fleet:
         self.decays = column([[own.ema] for own in settings])
         self.orders = {own.seed: self._order(own) for own in settings}
         self.whose = [own.seed for own in settings]
+        self.warmups = [own.warmup for own in settings]
         self.losses: Losses = _losses(alive)
 
     def share(self) -> Tensor:
         """Return each member's share of its full learning rate at this step, [k, 1]."""
-        return self.stack.weights.new_tensor(
-            [
-                [learning_rate(self.step, self.steps, self.members[at].settings.warmup)]
-                for at in self.alive
-            ]
-        )
+        now = {warmup: learning_rate(self.step, self.steps, warmup) for warmup in set(self.warmups)}
+        return self.stack.weights.new_tensor([[now[warmup]] for warmup in self.warmups])
 
     def batch(self) -> Batch:
         """Return the members' batches, [k, B, …]; one that all share is not copied."""

@@ -107,7 +107,7 @@ class _Linear:
             if bias is None
             else torch.baddbmm(bias[:, None], flat, weight.mT)
         )
-        return torch.unflatten(told, 1, rows.shape[1:-1])
+        return told if rows.ndim == 3 else torch.unflatten(told, 1, rows.shape[1:-1])
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ def own_random_state(seed: int) -> Iterator[None]:
     """
     with torch.random.fork_rng():
         before, before_numpy = random.getstate(), np.random.get_state()
-        torch.manual_seed(seed)
+        _seed_torch(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         try:
@@ -26,6 +26,16 @@ def own_random_state(seed: int) -> Iterator[None]:
         finally:
             random.setstate(before)
             np.random.set_state(before_numpy)
+
+
+def _seed_torch(seed: int) -> None:
+    """Without another device, torch would still note who asked, a stack of lines, for a device
+    that never comes: ten times the price of the seed.
+    """
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
 
 
 def random_state() -> dict[str, Tensor]:

@@ -72,7 +72,7 @@ class Stack:
         """Return the answers [k, B, C] of the members to rows [k, B, *shape], normalised."""
         parts = torch.split(self.weights, self._sizes, dim=1)
         weights = {
-            name: torch.unflatten(part, 1, shape)
+            name: part if len(shape) == 1 else torch.unflatten(part, 1, shape)
             for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
         }
         return self._chain(rows, Held(weights, self.buffers, self.generators, training))

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.clock import Clock
@@ -54,21 +54,19 @@ class Rounds:
             except BaseException:
                 self._let_go(numbers)
                 raise
-            for number in numbers:
-                self.told(
-                    self._trial(number), 0.0 if number in earlier else self.clock.seconds() - began
-                )
+            for trial in self._trials(numbers):
+                new = trial.number not in earlier
+                self.told(trial, self.clock.seconds() - began if new else 0.0)
 
     def trials(self) -> tuple[Trial, ...]:
-        return tuple(self._trial(number) for number in range(self.plan.budget))
+        return tuple(self._trials(range(self.plan.budget)))
 
     def _round(
         self, first: int, numbers: Sequence[int], *, problem: Problem, workers: Workers
     ) -> None:
         """Train and tell those trials of the round from `first` that no earlier run has told."""
-        answers = {
-            number: Done(**self._outcomes[number]) for number in numbers if number in self._outcomes
-        }
+        came = self._outcomes
+        answers = {number: Done(**came[number]) for number in numbers if number in came}
         for share in self.plan.halving.rungs if self.plan.halving else ():
             name = f"rung/{first}/{share:.6f}"
             racing = [number for number in numbers if number not in answers]
@@ -134,7 +132,7 @@ class Rounds:
         from optuna.samplers import TPESampler
         from optuna.trial import TrialState, create_trial
 
-        if number < len(self.sampled.trials):
+        if number < len(self._held):
             return
         self.sampled.sampler = TPESampler(seed=self.plan.seed(number), n_startup_trials=STARTUP)
         params = self.sampled.ask(dict(self.plan.space)).params
@@ -200,15 +198,22 @@ class Rounds:
             study.tell(number, [answer.values[name] for name in self.plan.objectives])
 
     def _frozen(self, number: int) -> "FrozenTrial":
-        return self.sampled.trials[number]
+        return self._held[number]
+
+    @property
+    def _held(self) -> "list[FrozenTrial]":
+        """Those asked so far, to look at: Optuna's `trials` would copy all of them each time."""
+        return self.sampled.get_trials(deepcopy=False)
 
     def _finished(self, number: int) -> bool:
-        return number < len(self.sampled.trials) and self._frozen(number).state.is_finished()
+        return number < len(self._held) and self._frozen(number).state.is_finished()
 
-    def _trial(self, number: int) -> Trial:
-        outcome = self._outcomes[number]
-        params = self._frozen(number).params
-        return Trial(number, params, outcome["values"], outcome["message"], outcome.get("at", 1.0))
+    def _trials(self, numbers: Iterable[int]) -> Iterator[Trial]:
+        outcomes, held = self._outcomes, self._held
+        for number in numbers:
+            came = outcomes[number]
+            at = came.get("at", 1.0)
+            yield Trial(number, held[number].params, came["values"], came["message"], at)
 
 
 def _copy(study: "Study | SharedStudy") -> "Study":
