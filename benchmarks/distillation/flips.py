@@ -87,48 +87,68 @@ def main() -> None:
     asked.add_argument("--out", type=Path)
     args = asked.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, list[dict[str, float]]] = {"champion": []}
-    for number in range(args.divisions):
-        given = digits(number, epochs=30)
-        old = {"supervised": 0.1, "method": {"name": "kd"}}
-        champion = model_of(given.picked, given.answers, old, 0)
-        rows = successor(given)
-        told = logits_of(champion, rows.inputs)
-        found["champion"].append(counted(champion, champion, given.test))
-        for name, ways in WAYS.items():
-            models = [model_of(rows, told, how, 1) for how in ways]
-            chosen = picked([counted(model, champion, given.val) for model in models])
-            found.setdefault(name, []).append(counted(models[chosen], champion, given.test))
-            print(f"{number}, {name}: {found[name][-1]}, picked {ways[chosen]}", flush=True)
-    table = report(found)
-    if args.out:
-        about = {"divisions": args.divisions, "budget": BUDGET, "torch": torch.__version__}
-        args.out.write_text(json.dumps({"about": about, "rows": table}, indent=1) + "\n")
+    held = json.loads(args.out.read_text()) if args.out and args.out.is_file() else {}
+    found: list[dict[str, dict[str, float]]] = held.get("divisions", [])
+    for number in range(len(found), args.divisions):
+        found.append(division(number))
+        if args.out:
+            about = {"budget": BUDGET, "torch": torch.__version__}
+            told = {"about": about, "rows": report(found), "divisions": found}
+            args.out.write_text(json.dumps(told, indent=1) + "\n")
+    print(markdown(found))
 
 
-def report(found: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """Print the table, and return it for JSON."""
+def division(number: int) -> dict[str, dict[str, float]]:
+    """Return what each way came to on the rows of one division."""
+    given = digits(number, epochs=30)
+    old = {"supervised": 0.1, "method": {"name": "kd"}}
+    champion = model_of(given.picked, given.answers, old, 0)
+    rows = successor(given)
+    told = logits_of(champion, rows.inputs)
+    found = {"champion": counted(champion, champion, given.test)}
+    for name, ways in WAYS.items():
+        models = [model_of(rows, told, how, 1) for how in ways]
+        chosen = picked([counted(model, champion, given.val) for model in models])
+        found[name] = counted(models[chosen], champion, given.test)
+        print(f"{number}, {name}: {found[name]}, picked {ways[chosen]}", flush=True)
+    return found
+
+
+def report(found: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """Return each way's negative flips, beside labels alone, and accuracy, with their intervals."""
     rows = []
-    print("\n| trained by | negative flips, % | against labels alone | accuracy, % | in budget |")
-    print("|---|---|---|---|---|")
-    for name, runs in found.items():
-        flips = interval([run["flips"] for run in runs])
-        fewer = interval(
-            [
-                run["flips"] - alone["flips"]
-                for run, alone in zip(runs, found["labels alone"], strict=True)
-            ]
+    for name in found[0]:
+        runs, alone = [one[name] for one in found], [one["labels alone"] for one in found]
+        pairs = zip(runs, alone, strict=True)
+        rows.append(
+            {
+                "trained_by": name,
+                "flips": interval([run["flips"] for run in runs]),
+                "against_labels": interval([a["flips"] - b["flips"] for a, b in pairs]),
+                "accuracy": interval([run["accuracy"] for run in runs]),
+                "in_budget": sum(run["flips"] <= 100 * BUDGET for run in runs),
+                "of": len(runs),
+            }
         )
-        right = interval([run["accuracy"] for run in runs])
-        inside = sum(run["flips"] <= 100 * BUDGET for run in runs)
-        print(
-            f"| {name} | {flips[1]:.2f} [{flips[0]:.2f}, {flips[2]:.2f}] | {fewer[1]:+.2f} "
-            f"[{fewer[0]:+.2f}, {fewer[2]:+.2f}] | {right[1]:.1f} [{right[0]:.1f}, {right[2]:.1f}] "
-            f"| {inside} of {len(runs)} |"
-        )
-        told = {"trained_by": name, "flips": flips, "against_labels": fewer, "accuracy": right}
-        rows.append({**told, "in_budget": inside, "runs": runs})
     return rows
+
+
+def markdown(found: list[dict[str, dict[str, float]]]) -> str:
+    """Return the table of the docs."""
+    lines = [
+        "| trained by | negative flips, % | against labels alone | accuracy, % | in budget |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in report(found):
+        flips, right = row["flips"], row["accuracy"]
+        fewer = "{1:+.2f} [{0:+.2f}, {2:+.2f}]".format(*row["against_labels"])
+        if row["trained_by"] in ("champion", "labels alone"):
+            fewer = ""
+        lines.append(
+            f"| {row['trained_by']} | {flips[1]:.2f} [{flips[0]:.2f}, {flips[2]:.2f}] | {fewer} | "
+            f"{right[1]:.1f} [{right[0]:.1f}, {right[2]:.1f}] | {row['in_budget']} of {row['of']} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -125,36 +125,67 @@ def main() -> None:
     asked.add_argument("--out", type=Path)
     args = asked.parse_args()
     torch.set_num_threads(1)
-    tables = []
+    tables = {}
+    if args.out and args.out.is_file():
+        tables = {held["supervised"]: held for held in json.loads(args.out.read_text())["tables"]}
     for supervised in args.supervised:
         how = {"seeds": args.seeds, "epochs": args.epochs, "supervised": supervised}
-        began, runs = time.process_time(), []
-        for number in range(args.runs):
-            runs.append(run(number, how))
-            told = ", ".join(f"{kind} {runs[-1][kind]['estimate']:+.1f}" for kind in TEACHERS)
-            print(f"labels {supervised:g}, run {number}: {told}", flush=True)
-        seconds = round(time.process_time() - began, 1)
-        tables.append({**how, "rows": table(runs), "runs": runs, "cpu_seconds": seconds})
-    if args.out:
-        about = {"section": SECTION, "torch": torch.__version__}
-        text = json.dumps({"about": about, "tables": tables}, indent=1, sort_keys=True)
-        args.out.write_text(text + "\n")
+        held = tables.setdefault(supervised, {**how, "runs": [], "cpu_seconds": 0.0})
+        if any(held[name] != value for name, value in how.items()):
+            raise SystemExit(f"{args.out} holds runs with other settings")
+        for number in range(len(held["runs"]), args.runs):
+            began = time.process_time()
+            held["runs"].append(run(number, how))
+            held["cpu_seconds"] = round(held["cpu_seconds"] + time.process_time() - began, 1)
+            told = held["runs"][-1]
+            line = ", ".join(f"{kind} {told[kind]['estimate']:+.1f}" for kind in TEACHERS)
+            print(f"labels {supervised:g}, run {number}: {line}", flush=True)
+            if args.out:
+                write(args.out, [tables[share] for share in sorted(tables)])
+    print(markdown([tables[share] for share in sorted(tables)]))
 
 
-def table(runs: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
-    """Print how often each teacher was called helpful, with the exact interval, and return it."""
+def write(path: Path, tables: list[dict[str, Any]]) -> None:
+    """After every run, so that one cut short is taken up there."""
+    about = {"section": SECTION, "torch": torch.__version__}
+    rows = [{**held, "rows": counted(held["runs"])} for held in tables]
+    text = json.dumps({"about": about, "tables": rows}, indent=1, sort_keys=True)
+    path.write_text(text + "\n")
+
+
+def counted(runs: list[dict[str, dict[str, float]]]) -> list[dict[str, Any]]:
+    """Return how often each teacher was called helpful, with the exact interval in per cent."""
     rows = []
-    print("\n| teacher | called helpful | share, % | by its gain alone | mean gain, points |")
-    print("|---|---|---|---|---|")
     for kind in TEACHERS:
         helpful, gained = (sum(one[kind][key] > 0 for one in runs) for key in ("helpful", "low"))
-        low, share, high = (100 * v for v in proportion(helpful, len(runs)))
         mean = sum(one[kind]["estimate"] for one in runs) / len(runs)
-        told = f"{helpful} of {len(runs)} | {share:.0f} [{low:.1f}, {high:.1f}]"
-        print(f"| {kind} | {told} | {gained} | {mean:+.2f} |")
-        told_of = {"helpful": helpful, "gained": gained, "of": len(runs), "mean_gain": mean}
-        rows.append({"teacher": kind, **told_of})
+        rows.append(
+            {
+                "teacher": kind,
+                "helpful": helpful,
+                "gained": gained,
+                "of": len(runs),
+                "share": [100 * value for value in proportion(helpful, len(runs))],
+                "mean_gain": mean,
+            }
+        )
     return rows
+
+
+def markdown(tables: list[dict[str, Any]]) -> str:
+    """Return the table of the docs."""
+    lines = [
+        "| share of the labels | teacher | called helpful | share, % | mean gain, points |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for held in tables:
+        for row in counted(held["runs"]):
+            low, share, high = row["share"]
+            lines.append(
+                f"| {held['supervised']:g} | {row['teacher']} | {row['helpful']} of {row['of']} | "
+                f"{share:.0f} [{low:.1f}, {high:.1f}] | {row['mean_gain']:+.2f} |"
+            )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

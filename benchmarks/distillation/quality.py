@@ -4,7 +4,7 @@ know more.
 For each division of a set and each method, a setting is picked from a short list by its accuracy on
 val, with a seed of its own; then the student is trained from other seeds and judged on test, which
 nobody looked at before. All methods of a division are run one after another on the same rows.
-Prints a table, and writes JSON where `--out` says.
+Prints a table, and writes JSON where `--out` says, after each method of each division.
 
     python benchmarks/distillation/quality.py digits --divisions 5 --seeds 2 --out quality.json
 """
@@ -12,9 +12,11 @@ Prints a table, and writes JSON where `--out` says.
 import argparse
 import json
 import math
+import os
 import platform
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ PICKING = 1_000_003  # a seed that is not judged
 TEMPERATURES = (2.0, 4.0, 8.0)
 CONTROLS = ("none", "hard", "smooth", "shuffled")
 Specs = list[dict[str, Any]]
+Found = dict[str, dict[str, dict[str, Any]]]
+"""By method and division: accuracy on test, and the setting that was picked."""
 
 
 def beside_kd(part: dict[str, Any], *weights: float) -> Specs:
@@ -138,61 +142,82 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return mean - half, mean, mean + half
 
 
-def table(found: dict[str, list[float]], picks: dict[str, Specs]) -> list[dict[str, Any]]:
-    """Print every method with its difference to kd, and return the same for JSON."""
+def rows_of_table(found: Found) -> list[dict[str, Any]]:
+    """Return every method's accuracy and its difference to kd on the divisions that both have."""
     rows = []
-    print("\n| method | test accuracy, % | over kd, points | settings picked |\n|---|---|---|---|")
-    for name, scores in sorted(found.items(), key=lambda entry: -statistics.fmean(entry[1])):
-        over = (
-            None
-            if name in ("kd", "teacher")
-            else interval([a - b for a, b in zip(scores, found["kd"], strict=True)])
-        )
-        low, mean, high = interval(scores)
-        told = f"{over[1]:+.2f} [{over[0]:+.2f}, {over[2]:+.2f}]" if over else ""
-        chosen = picks.get(name, [])
-        different = len({json.dumps(pick) for pick in chosen}) or ""
-        print(f"| {name} | {mean:.2f} [{low:.2f}, {high:.2f}] | {told} | {different} |")
+    for name, runs in found.items():
+        scores = [run["accuracy"] for run in runs.values()]
+        both = [number for number in runs if number in found.get("kd", {})]
+        over = [runs[at]["accuracy"] - found["kd"][at]["accuracy"] for at in both]
         rows.append(
             {
                 "method": name,
-                "accuracy": [low, mean, high],
-                "over_kd": over,
-                "by_division": scores,
-                "picked": chosen,
+                "accuracy": interval(scores),
+                "over_kd": None if name in ("kd", "teacher") or not over else interval(over),
+                "divisions": len(scores),
             }
         )
-    return rows
+    return sorted(rows, key=lambda row: -row["accuracy"][1])
 
 
-def examined(name: str, wanted: list[str], divisions: int, seeds: int) -> dict[str, Any]:
-    """The methods, kd among them, on one set."""
-    problem, began = SETS[name], time.process_time()
-    found: dict[str, list[float]] = {"teacher": []}
-    picks: dict[str, Specs] = {}
-    for number in range(divisions):
-        given = problem.divide(number)
-        found["teacher"].append(100 * metrics.accuracy(given.told, given.test.targets))
+def markdown(told: dict[str, Any]) -> str:
+    """Return the table of the docs for one set."""
+    lines = [
+        "| method | test accuracy, % | over `kd`, points | divisions |",
+        "| --- | --- | --- | --- |",
+    ]
+    for row in rows_of_table(told["found"]):
+        low, mean, high = row["accuracy"]
+        over = "{1:+.2f} [{0:+.2f}, {2:+.2f}]".format(*row["over_kd"]) if row["over_kd"] else ""
+        reached = f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+        lines.append(f"| {row['method']} | {reached} | {over} | {row['divisions']} |")
+    return "\n".join(lines)
+
+
+def examined(
+    name: str, wanted: list[str], how: tuple[int, int], known: dict[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Yield what is known of a set after each method of each division; what was known before is not
+    done again.
+
+    Args:
+        name: The set.
+        wanted: Methods.
+        how: Divisions, and students a method and division.
+        known: What an earlier run came to; empty if there was none.
+    """
+    problem, (divisions, seeds) = SETS[name], how
+    found: Found = known.get("found", {"teacher": {}})
+    if known and (known["seeds"], known["epochs"]) != (seeds, problem.epochs):
+        raise SystemExit(f"{name} is known with other seeds or epochs")
+    spent = known.get("cpu_seconds", 0.0)
+    for number in map(str, range(divisions)):
+        given = problem.divide(int(number))
+        accurate = 100 * metrics.accuracy(given.told, given.test.targets)
+        found["teacher"][number] = {"accuracy": accurate}
         for method, specs in candidates(given, wanted).items():
+            if number in found.setdefault(method, {}):
+                continue
+            began = time.process_time()
             scores, chosen = judged(given, problem, method, specs, seeds)
-            found.setdefault(method, []).append(statistics.fmean(scores))
-            picks.setdefault(method, []).append(chosen)
-            print(f"{name} {number}, {method}: {found[method][-1]:.2f}", flush=True)
-    student = build_classifier(
-        problem.student, given.picked.schema, Normalize.empty(given.picked.schema), 0, "student"
-    )
-    print(f"\n{problem.about}")
-    return {
-        "about": problem.about,
-        "divisions": divisions,
-        "seeds": seeds,
-        "epochs": problem.epochs,
-        "batch": problem.batch,
-        "student": dict(problem.student),
-        "parameters": {"teacher": given.weights, "student": parameters(student)},
-        "rows": table(found, picks),
-        "cpu_seconds": round(time.process_time() - began, 1),
-    }
+            found[method][number] = {"accuracy": statistics.fmean(scores), "picked": chosen}
+            spent += time.process_time() - began
+            print(f"{name} {number}, {method}: {statistics.fmean(scores):.2f}", flush=True)
+            student = build_classifier(
+                problem.student, given.picked.schema, Normalize.empty(given.picked.schema), 0, ""
+            )
+            yield {
+                "about": problem.about,
+                "seeds": seeds,
+                "epochs": problem.epochs,
+                "batch": problem.batch,
+                "student": dict(problem.student),
+                "parameters": {"teacher": given.weights, "student": parameters(student)},
+                "found": found,
+                "rows": rows_of_table({name: runs for name, runs in found.items() if runs}),
+                "cpu_seconds": round(spent, 1),
+                "load": os.getloadavg()[0],
+            }
 
 
 def main() -> None:
@@ -201,19 +226,22 @@ def main() -> None:
     asked.add_argument("--divisions", type=int, default=5)
     asked.add_argument("--seeds", type=int, default=2, help="students a method and division")
     asked.add_argument("--methods", nargs="*", default=[*ANSWERS, *FEATURES])
-    asked.add_argument("--out", type=Path, help="JSON; sets that are not run now are kept in it")
+    asked.add_argument("--out", type=Path, help="JSON; what it holds is not done again")
     args = asked.parse_args()
     torch.set_num_threads(1)
     kept = json.loads(args.out.read_text()) if args.out and args.out.exists() else {"sets": {}}
     for name in args.sets:
-        kept["sets"][name] = examined(name, args.methods, args.divisions, args.seeds)
-        kept["versions"] = {
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-        }
-        if args.out:
-            args.out.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        how = (args.divisions, args.seeds)
+        for told in examined(name, args.methods, how, kept["sets"].get(name, {})):
+            kept["sets"][name] = told
+            kept["versions"] = {
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+                "machine": platform.machine(),
+            }
+            if args.out:
+                args.out.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+        print(f"\n{kept['sets'][name]['about']}\n{markdown(kept['sets'][name])}")
 
 
 if __name__ == "__main__":

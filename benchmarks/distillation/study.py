@@ -22,11 +22,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna  # noqa: F401 - no side is charged for loading its libraries
 import torch
 from scipy import stats
 from study_peers import Plain, Torchdistill
@@ -111,12 +110,16 @@ def ours(given: Given, seed: int, *, halving: Halving | None, engine: str) -> tu
 
 
 def peer(
-    name: str, train: Callable[..., torch.nn.Module], given: Given, seed: int, found: Found
+    name: str,
+    train: Callable[..., torch.nn.Module],
+    given: Given,
+    seed: int,
+    tried: list[dict[str, Any]],
 ) -> Result:
     """Run the same settings one after the other, and judge the one that is best on val."""
     began, best, kept = time.process_time(), -1.0, None
-    for trial in found.trials:
-        settings = resolve(section(given.chosen), trial.params)
+    for params in tried:
+        settings = resolve(section(given.chosen), params)
         model = train(given, settings, seed)
         reached = metrics.accuracy(logits_of(model, given.val.inputs), given.val.targets)
         if reached > best:
@@ -158,8 +161,13 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line a side: seconds, how many times faster we are on the same seed, and accuracy."""
-    rows = []
+    """One line a side: seconds, how many times faster we are on the same seed, and accuracy; of the
+    seeds that have all sides.
+    """
+    every = {side for run in runs for side in run["sides"]}
+    runs, rows = [run for run in runs if every == set(run["sides"])], []
+    if not runs or "plain loop" not in every:
+        return []
     for side in runs[0]["sides"]:
         own = [run["sides"][side] for run in runs]
         over = {
@@ -207,6 +215,11 @@ def shown(rows: list[dict[str, Any]]) -> None:
         )
 
 
+def share(runs: list[dict[str, Any]]) -> float:
+    """Return the part of the machine's matrix limit that our study came to, mean over the seeds."""
+    return statistics.fmean(run["gflops"] / run["matrix_limit_gflops"] for run in runs)
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--set", choices=list(SETS), default="mlp-8")
@@ -221,32 +234,69 @@ def main() -> None:
     given = SETS[args.set].given(args.teacher)
     peers = [Plain()] + ([Torchdistill(args.torchdistill)] if args.torchdistill else [])
     runs = json.loads(args.out.read_text())["runs"] if args.out and args.out.is_file() else []
-    for seed in range(args.first, args.first + args.seeds):
-        runs = [run for run in runs if run["seed"] != seed] + [one(given, peers, seed, args.engine)]
-        print(json.dumps(runs[-1]), flush=True)
+
+    def keep(run: dict[str, Any]) -> None:
+        """Write down what there is after each side, so that a run cut short is taken up there."""
+        others = [each for each in runs if each["seed"] != run["seed"]]
+        runs[:] = sorted([*others, run], key=lambda each: each["seed"])
         if args.out:
             held = {"set": args.set, "about": about(given), "runs": runs, "rows": table(runs)}
             args.out.write_text(json.dumps(held, indent=1, sort_keys=True) + "\n")
+
+    warm(given, peers, args.engine)
+    for seed in range(args.first, args.first + args.seeds):
+        known = next((run for run in runs if run["seed"] == seed), {"seed": seed, "sides": {}})
+        print(json.dumps(one(known, given, peers, args.engine, keep)), flush=True)
     print(f"\n{args.set}: {about(given)}")
     shown(table(runs))
 
 
-def one(given: Given, peers: list[Any], seed: int, engine: str) -> dict[str, Any]:
-    """Run all sides with one seed, one after the other."""
-    first, found = ours(given, seed, halving=None, engine=engine)
-    second, _ = ours(given, seed, halving=Halving(0.25, 0.25), engine=engine)
-    others = [peer(each.name, each.train, given, seed, found) for each in peers]
-    limit = matrix_limit()
-    return {
-        "seed": seed,
-        "load": os.getloadavg()[0],
-        "matrix_limit_gflops": limit,
-        "share_of_limit": arithmetic(given) / first.seconds / limit,
-        "sides": {
-            each.side: {key: value for key, value in asdict(each).items() if key != "side"}
-            for each in (first, second, *others)
-        },
-    }
+def one(
+    run: dict[str, Any],
+    given: Given,
+    peers: list[Any],
+    engine: str,
+    keep: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Run the sides that a seed lacks, one after the other."""
+    seed, sides = run["seed"], run["sides"]
+
+    def add(result: Result) -> None:
+        sides[result.side] = {
+            "seconds": result.seconds,
+            "accuracy": result.accuracy,
+            "about": result.about,
+            "load": os.getloadavg()[0],
+        }
+        keep(run)
+
+    if OURS[0] not in sides:
+        result, found = ours(given, seed, halving=None, engine=engine)
+        run["tried"] = [dict(trial.params) for trial in found.trials]
+        run["gflops"] = arithmetic(given) / result.seconds
+        run["matrix_limit_gflops"] = matrix_limit()
+        add(result)
+    if OURS[1] not in sides:
+        add(ours(given, seed, halving=Halving(0.25, 0.25), engine=engine)[0])
+    for each in peers:
+        if each.name not in sides:
+            add(peer(each.name, each.train, given, seed, run["tried"]))
+    return run
+
+
+def warm(given: Given, peers: list[Any], engine: str) -> None:
+    """Let each side load and set up what it does once a process, on a few rows: not measured."""
+    few = torch.arange(given.chosen.batch)
+    short = replace(
+        given,
+        chosen=replace(given.chosen, epochs=1),
+        train=given.train.take(few),
+        val=given.val.take(few),
+        test=given.test.take(few),
+    )
+    _, found = ours(short, 0, halving=Halving(0.25, 0.25), engine=engine)
+    for each in peers:
+        each.train(short, resolve(section(short.chosen), found.best.params), 0)
 
 
 def about(given: Given) -> dict[str, Any]:
