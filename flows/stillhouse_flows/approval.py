@@ -114,6 +114,7 @@ def decide(root: Path, model: str, question: Question) -> "Published":
                 "held", project.model, None, None, f"Version {question.version} was declined."
             )
         ended(project, published)
+    scheduled.tell(published.sentence)
     return published
 
 

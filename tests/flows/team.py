@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -41,14 +42,21 @@ class Team:
         return {"PREFECT_API_URL": self.url}
 
     def ask(self, path: str, body: Any = None) -> Any:
-        """Ask the server."""
+        """Ask the server; one that says it is busy is asked again, as Prefect's own client does."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(
             f"{self.url}/{path}", data, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            text = answer.read()
-        return json.loads(text) if text else None
+        for patience in range(6):
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                if error.code != 503 or patience == 5:
+                    raise
+                time.sleep(2**patience)
+        return None
 
     def deploy(self, **schedules: list[dict[str, Any]]) -> Any:
         """Deploy with these schedules in place of prefect.yaml's, by flow."""
@@ -124,10 +132,21 @@ class Team:
         return found
 
     def log(self, run: str) -> str:
-        """Return what a run said."""
-        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
-        said = "\n".join(line["message"] for line in self.ask("logs/filter", asked))
+        """Return what a run said, and the end of the worker's log.
+
+        A process sends its last lines a moment after the run's state: they are waited for.
+        """
+        ended, deadline = self.state(run)[0] in ("COMPLETED", "FAILED"), time.monotonic() + 20
+        while "Finished in state" not in (said := self.said(run)) and ended:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.3)
         return said + "\n" + (self.house.home / "worker.log").read_text()[-3000:]
+
+    def said(self, run: str) -> str:
+        """Return what Prefect has of what a run said."""
+        asked = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(line["message"] for line in self.ask("logs/filter", asked))
 
 
 def kill(worker: subprocess.Popen[bytes]) -> None:

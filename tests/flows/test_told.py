@@ -124,8 +124,11 @@ def test_a_search_is_cut_to_what_fits_and_its_student_gated_but_not_promoted(
     trial = spent["tune"] / 3  # one of each arm
     rest = sum(spent[name] for name in ("distill", "export", "robustness")) + 3 * trial
     hours = (rest + 3 * 12 * trial) / 3600  # about ten trials an arm, where forty are asked for
-    many = ("--set", "tune.trials=40", "--set", f"budget.hours={hours:.6f}")
-    cut = house.stillhouse("run", *many, env=env, code=3)
+    for factor in (1.0, 1.5, 2.2):  # a trial may take longer than it did, on a machine that is busy
+        many = ("--set", "tune.trials=40", "--set", f"budget.hours={factor * hours:.6f}")
+        cut = house.stillhouse("run", *many, env=env, code=3)
+        if "trials was gated" in cut.said:
+            break
     assert "trials was gated" in cut.said, cut.said
     made = len(house.artifact("tune/trials.json")["studies"]["student"]["trials"])
     assert f"best of {made} trials" in cut.said
