@@ -18,7 +18,6 @@ import json
 import math
 import os
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,9 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 from study_peers import Plain, Torchdistill
 from study_sets import SETS, Given, Set
+from study_tables import OURS, reached, table, times
 
 from stillhouse.architectures.build import parameters
 from stillhouse.clock import SYSTEM
@@ -152,74 +151,6 @@ def arithmetic(given: Given) -> float:
     return 3 * each * given.chosen.batch * steps * TRIALS / 1e9
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
-    mean = statistics.fmean(values)
-    if len(values) < 2:
-        return -math.inf, mean, math.inf
-    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values)
-    return mean - half / len(values) ** 0.5, mean, mean + half / len(values) ** 0.5
-
-
-def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line a side: seconds, how many times faster we are on the same seed, and accuracy; of the
-    seeds that have all sides.
-    """
-    every = {side for run in runs for side in run["sides"]}
-    runs, rows = [run for run in runs if every == set(run["sides"])], []
-    if not runs or "plain loop" not in every:
-        return []
-    for side in runs[0]["sides"]:
-        own = [run["sides"][side] for run in runs]
-        over = {
-            name: interval(
-                [
-                    it["seconds"] / run["sides"][name]["seconds"]
-                    for it, run in zip(own, runs, strict=True)
-                ]
-            )
-            for name in OURS
-        }
-        rows.append(
-            {
-                "side": side,
-                "seconds": interval([it["seconds"] for it in own]),
-                "faster": over["ours"],
-                "faster, halving": over["ours, halving"],
-                "accuracy": interval([it["accuracy"] for it in own]),
-                "less accurate than plain": interval(
-                    [
-                        run["sides"]["plain loop"]["accuracy"] - it["accuracy"]
-                        for it, run in zip(own, runs, strict=True)
-                    ]
-                ),
-            }
-        )
-    return rows
-
-
-OURS = ("ours", "ours, halving")
-
-
-def shown(rows: list[dict[str, Any]]) -> None:
-    print("| side | processor, s | ours is … times faster | with halving | test accuracy, % |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        faster = [
-            "" if row["side"] in OURS else "{1:.1f} [{0:.1f}, {2:.1f}]".format(*row[name])
-            for name in ("faster", "faster, halving")
-        ]
-        low, mean, high = row["accuracy"]
-        print(
-            f"| {row['side']} | {row['seconds'][1]:.2f} | {faster[0]} | {faster[1]} | "
-            f"{mean:.2f} [{low:.2f}, {high:.2f}] |"
-        )
-
-
-def share(runs: list[dict[str, Any]]) -> float:
-    """Return the part of the machine's matrix limit that our study came to, mean over the seeds."""
-    return statistics.fmean(run["gflops"] / run["matrix_limit_gflops"] for run in runs)
-
-
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--set", choices=list(SETS), default="mlp-8")
@@ -248,7 +179,9 @@ def main() -> None:
         known = next((run for run in runs if run["seed"] == seed), {"seed": seed, "sides": {}})
         print(json.dumps(one(known, given, peers, args.engine, keep)), flush=True)
     print(f"\n{args.set}: {about(given)}")
-    shown(table(runs))
+    if rows := table(runs):
+        told = {"set": args.set, "runs": runs, "rows": rows}
+        print(f"{times([told])}\n\n{reached([told])}")
 
 
 def one(

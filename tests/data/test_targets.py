@@ -39,6 +39,12 @@ def test_unlabelled_rows_are_nan():
     assert len(rows([1.0, torch.nan, 2.0]).labelled) == 2
 
 
+def test_rows_that_all_have_a_target_are_not_copied():
+    all_known = rows([1.0, 2.0])
+    assert all_known.labelled is all_known
+    assert rows([1.0, torch.nan]).labelled.inputs.tolist() == [[0.0]]
+
+
 def test_targets_that_are_all_alike_are_refused_and_two_values_are_taken():
     Quantities().require(rows([1.0, 2.0]), where="here")
     with pytest.raises(SourceError, match="every target is 1"):

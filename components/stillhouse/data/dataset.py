@@ -67,8 +67,9 @@ class Dataset:
 
     @property
     def labelled(self) -> "Dataset":
-        """The rows that have a target."""
-        return self.take(known(self.targets))
+        """The rows that have a target: these very ones, not a copy, where all have."""
+        there = known(self.targets)
+        return self if bool(there.all()) else self.take(there)
 
     def fingerprint(self) -> str:
         """Return the sha256 over inputs, targets and schema: the same rows in the same order give

@@ -16,7 +16,7 @@ FEATURE_AXIS = {"image": 0, "series": 1, "table": 0}
 # Below this share of its own size, a feature's spread is rounding noise and would be blown up to a
 # signal.
 SMALLEST_SPREAD = 1e-6
-CELLS = 2**22  # that are looked at together
+CELLS = 2**18  # that are looked at together: a few MiB in double precision
 
 
 class Normalize(nn.Module):

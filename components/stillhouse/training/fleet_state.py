@@ -78,9 +78,9 @@ class Fleet:
         Raises:
             CannotStack: The members' nets cannot run side by side.
         """
-        for member in members:
-            if len(told := train.labelled):
-                member.model.learn_scale(told.targets)
+        told = train.targets[known(train.targets)]
+        for member in members if len(told) else ():
+            member.model.learn_scale(told)
         stack = Stack.of(
             [member.model for member in members], [member.settings.seed for member in members]
         )

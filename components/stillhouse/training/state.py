@@ -89,8 +89,8 @@ class Training:
                 where="patience",
                 fix="Leave patience out, or give the val split rows.",
             )
-        if len(known_rows := train.labelled):
-            model.learn_scale(known_rows.targets)
+        if len(told := train.targets[known(train.targets)]):
+            model.learn_scale(told)
         order = Order(len(train), settings.batch, settings.seed)
         made = optimizer(
             optimizer_settings(settings.optimizer, "optimizer"), [model.train(), objective.train()]
