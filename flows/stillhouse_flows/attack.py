@@ -14,7 +14,7 @@ from stillhouse.attacks import Attack, Budget, Space, Threat
 from stillhouse.attacks.result import Result
 from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.sense import require_fit, require_sense
-from stillhouse.attacks.shapes import SHAPES, Norm
+from stillhouse.attacks.shapes import Norm
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SourceError, UsageError, nearest
@@ -38,6 +38,10 @@ CHOSEN: dict[Norm, tuple[str, str]] = {
     "l0": ("sparse_rs", "sparse_rs"),
     "patch": ("patch", "patch"),
     "geometry": ("spatial", "spatial"),
+    "category": ("flip", "flip"),
+    "channels": ("flip", "flip"),
+    "drift": ("fault", "fault"),
+    "skew": ("fault", "fault"),
 }
 QUERIES = {"square": 2000}  # of a black box: fewer than its own default, which no one waits for
 Told = Callable[[int, int, str], None]
@@ -129,10 +133,10 @@ def attack(wish: Wish, told: Told) -> Attacked:
         SourceError: Model or rows cannot be read.
         DataError: Rows and model do not fit together.
     """
-    if wish.norm not in (*SHAPES, "geometry"):
+    if wish.norm not in CHOSEN:
         raise UsageError(
             f"there is no norm '{wish.norm}'.",
-            fix=nearest(wish.norm, [*SHAPES, "geometry"]),
+            fix=nearest(wish.norm, list(CHOSEN)),
         )
     torch.set_num_threads(1)  # the file answers on one thread too, and small steps share none
     dataset, of, notes = _rows(wish)
@@ -145,7 +149,8 @@ def attack(wish: Wish, told: Told) -> Attacked:
     if "gradients" in chosen.needs and why:
         raise UsageError(
             f"'{name}' needs gradients, and this model is a black box: {why}",
-            fix="Leave --attack out, or name square, hop_skip_jump, sparse_rs, patch or spatial.",
+            fix="Leave --attack out, or name square, hop_skip_jump, sparse_rs, patch, "
+            "spatial, flip or fault.",
         )
     parts = _parts(chosen, model, dataset.inputs, targets, threat, wish, told)
     result = _joined(parts, len(dataset) - sum(len(part.success) for part in parts))

@@ -34,7 +34,9 @@ def attack(
         typer.Option(
             "--norm",
             help="How a change is measured: linf, l2, l1, l0 (pixels or cells), patch (share of "
-            "the side), geometry (1 is 30 degrees and a tenth of the side).",
+            "the side), geometry (1 is 30 degrees and a tenth of the side), category (categories "
+            "with another level), channels (silent ones), drift (standard deviations at the end), "
+            "skew (share by which the clock is off).",
         ),
     ] = "linf",
     name: Annotated[

@@ -23,7 +23,18 @@ SMALL = {
     "passes": 2,
     "version": "standard",
 }
-EPSILON = {"linf": 0.2, "l2": 0.4, "l1": 0.8, "l0": 3, "patch": 0.5, "geometry": 0.5}
+EPSILON = {
+    "linf": 0.2,
+    "l2": 0.4,
+    "l1": 0.8,
+    "l0": 3,
+    "patch": 0.5,
+    "geometry": 0.5,
+    "category": 2,
+    "channels": 1,
+    "drift": 1.0,
+    "skew": 0.4,
+}
 THREAT = Threat("linf", EPSILON["linf"])
 
 
@@ -54,8 +65,28 @@ def seeing(seed=0):
         )
 
 
+def timed(seed=0):
+    """A net of series of 5 times and 2 channels."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv1d(5, 8, 1), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 3)
+        )
+
+
 def prey(name, norm, rows=40):
     """The model, surrogate, rows and threat that suit an attack and a norm."""
+    if norm == "category":
+        inputs = torch.rand(rows, 6, generator=torch.Generator().manual_seed(1))
+        inputs[:, 2:] = nn.functional.one_hot(torch.arange(rows) % 4, 4).float()
+        space = Space.box().one_hot([[2, 3, 4, 5]], columns=6)
+        model = net()
+        return model, net(6, 9), inputs, model.eval()(inputs).argmax(1), Threat(norm, 1, space)
+    if norm in ("channels", "drift", "skew"):
+        inputs = torch.randn(rows, 5, 2, generator=torch.Generator().manual_seed(1))
+        model, space = timed(), Space.box(-9, 9)
+        threat = Threat(norm, EPSILON[norm], space)
+        return model, timed(9), inputs, model.eval()(inputs).argmax(1), threat
     if norm not in ("patch", "geometry"):
         inputs, targets = data(rows)
         return net(), net(6, 9), inputs, targets, Threat(norm, EPSILON[norm])

@@ -303,3 +303,15 @@ def test_a_suite_that_was_killed_keeps_what_it_finished_and_comes_to_the_same(ex
         robustness.step.run(replace(asked, progress=killed))
     other = run(made, attacks=ATTACKS, corruptions=[], seed=1)
     assert other[2] == run(made, attacks=ATTACKS, corruptions=[], seed=1)[2]
+
+
+def test_categories_are_flipped_where_there_are_some_and_rules_may_speak_of_it(exported):
+    flip = {"name": "flip", "norm": "category", "epsilon": 1}
+    about, outcomes, metrics = run(exported["table"], attacks=[flip], corruptions=[])
+    (told,) = about["attacks"]
+    assert told["label"] == "flip_category_1"
+    assert metrics["robust/category/accuracy"] == told["accuracy"][1]
+    assert outcomes["attack/flip_category_1"].shape == (150,)
+    assert about["curves"] == []
+    with pytest.raises(UsageError, match="'flip' takes"):
+        run(exported["image"], attacks=[flip], corruptions=[])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
+from stillhouse.attacks.made import COUNTED
 from stillhouse.attacks.threat import Threat
 from stillhouse.errors import DataError, UsageError
 
@@ -32,6 +33,7 @@ def require_sense(threat: Threat, inputs: Tensor, targets: Tensor) -> None:
         )
     _require_bounds(threat, inputs)
     _require_unit(threat)
+    _require_met(threat, inputs)
 
 
 def _require_bounds(threat: Threat, inputs: Tensor) -> None:
@@ -52,6 +54,16 @@ def _require_bounds(threat: Threat, inputs: Tensor) -> None:
 
 def _require_unit(threat: Threat) -> None:
     epsilon, space = threat.epsilon, threat.space
+    if threat.norm in COUNTED and epsilon != round(epsilon):
+        raise UsageError(
+            f"{threat.norm} counts, and {epsilon:g} is no whole number.",
+            fix="Write how many may change, such as 1.",
+        )
+    if threat.norm == "skew" and epsilon >= 1:
+        raise UsageError(
+            f"a clock that is off by {epsilon:g} of the time stands still or runs backwards.",
+            fix="Write a share below 1, such as 0.1.",
+        )
     if threat.norm == "patch" and epsilon > 1:
         raise UsageError(
             f"a patch of {epsilon:g} of the side is larger than the image.",
@@ -64,6 +76,21 @@ def _require_unit(threat: Threat) -> None:
             f"an epsilon of {epsilon:g} allows everything: the rows' whole range is {room:g}.",
             fix=f"Write it in the rows' own unit.{meant}",
         )
+
+
+def _require_met(threat: Threat, inputs: Tensor) -> None:
+    """A constraint that holds nowhere holds nothing: what was meant is another one."""
+    space = threat.space
+    for above, below, equal in space.ordered if len(inputs) else ():
+        high, low = inputs[:, above], inputs[:, below]
+        if not ((high >= low) if equal else (high > low)).any():
+            one, other = (
+                f"'{space.names[at]}'" if space.names else f"column {at}" for at in (above, below)
+            )
+            raise DataError(
+                f"no row meets the constraint {one} {'>=' if equal else '>'} {other}.",
+                fix="Turn it round, mend the rows, or leave it out.",
+            )
 
 
 def require_fit(attack: Attack, threat: Threat) -> None:
@@ -94,7 +121,8 @@ def require_gradients(attack: Attack, model: nn.Module, inputs: Tensor) -> None:
         raise UsageError(
             f"'{type(attack).__name__}' needs gradients, and this model gives none: it is a black "
             "box.",
-            fix="Use an attack that only asks: square, hop_skip_jump, sparse_rs, patch, spatial.",
+            fix="Use an attack that only asks: square, hop_skip_jump, sparse_rs, patch, spatial, "
+            "flip, fault.",
         )
 
 

@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from stillhouse.attacks.simplex import into_l1
 
-Norm = Literal["linf", "l2", "l1", "l0", "patch", "geometry"]
+Norm = Literal[
+    "linf", "l2", "l1", "l0", "patch", "geometry", "category", "channels", "drift", "skew"
+]
 
 # Of the entries that may still rise, the share that a step for l1 moves: a step along one entry
 # alone would need a step for each.

@@ -3,7 +3,7 @@ all.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -37,6 +37,8 @@ class Space:
         names: Of the features along `axis`; empty where they have none.
         axis: Of a row's shape, along which the features lie.
         coded: Bool: what holds the codes of categories.
+        levels: How many levels a category or yes/no column has that may be flipped; 0 elsewhere.
+        groups: Columns of a table that hold one category together, one of them 1 and the others 0.
         missing: Bool: which cells the schema lets be missing; an attack never makes use of that, a
             corruption may.
     """
@@ -52,6 +54,8 @@ class Space:
     names: tuple[str, ...] = ()
     axis: int = 0
     coded: Tensor = field(default_factory=lambda: torch.tensor(False))
+    levels: Tensor = field(default_factory=lambda: torch.tensor(0))
+    groups: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def box(cls, low: float = 0.0, high: float = 1.0) -> "Space":
@@ -60,6 +64,32 @@ class Space:
         """
         one = torch.tensor(1.0)
         return cls(torch.tensor(low), torch.tensor(high), one, one, torch.tensor(True))
+
+    def one_hot(self, groups: Sequence[Sequence[int]], columns: int) -> "Space":
+        """Return the space of tables in which each group of columns is one category: under every
+        other threat they stay as they are, and under `category` another one of them is 1.
+
+        Args:
+            groups: Columns that hold one category together.
+            columns: How many a row has.
+
+        Raises:
+            UsageError: A group has fewer than two columns, a column stands in two or is none.
+
+        Example:
+            >>> Space.box().one_hot([[2, 3, 4]], columns=5).mutable.tolist()
+            [True, True, False, False, False]
+        """
+        told = [column for group in groups for column in group]
+        odd = any(not 0 <= column < columns for column in told)
+        if odd or min(map(len, groups), default=2) < 2 or len(set(told)) < len(told):
+            raise UsageError(
+                "a one-hot group has two columns or more, each in one group.",
+                fix="Write one_hot([[2, 3, 4], [5, 6]], columns=7).",
+            )
+        mutable = self.mutable.expand(columns).clone()
+        mutable[told] = False
+        return replace(self, mutable=mutable, groups=tuple(tuple(group) for group in groups))
 
     @classmethod
     def of(cls, schema: Schema, inputs: Tensor) -> "Space":
@@ -102,12 +132,16 @@ class Space:
         missing = torch.tensor([f.missing for f in schema.features])
         whole = torch.tensor([schema.tabular and f.kind == "integer" for f in schema.features])
         coded = torch.tensor([f.kind == "category" for f in schema.features])
-        mutable, missing, whole, coded = (
-            t.view(view).expand(schema.shape).contiguous() for t in (mutable, missing, whole, coded)
+        levels = torch.tensor([_levels(schema, feature) for feature in schema.features])
+        mutable, missing, whole, coded, levels = (
+            t.view(view).expand(schema.shape).contiguous()
+            for t in (mutable, missing, whole, coded, levels)
         )
         names = tuple(feature.name for feature in schema.features)
         held = _ordered(schema)
-        return cls(low, high, scale, deviation, mutable, missing, held, whole, names, axis, coded)
+        return cls(
+            low, high, scale, deviation, mutable, missing, held, whole, names, axis, coded, levels
+        )
 
     def within(self, reach: Mapping[str, float]) -> "Space":
         """Return the space in which each named feature may move by so much, in its own raw units,
@@ -203,6 +237,13 @@ def _put_back(rows: Tensor, clean: Tensor, which: Tensor, columns: tuple[int, in
     chosen = torch.zeros(rows.shape[1], dtype=torch.bool)
     chosen[list(columns)] = True
     return torch.where(which[:, None] & chosen, clean, rows)
+
+
+def _levels(schema: Schema, feature: Feature) -> int:
+    """How many levels a column has that an attacker may flip; 0: it is no such column."""
+    if not (schema.tabular and feature.mutable):
+        return 0
+    return {"category": len(feature.categories), "binary": 2}.get(feature.kind, 0)
 
 
 def _may_change(feature: Feature) -> bool:

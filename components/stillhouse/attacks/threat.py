@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from stillhouse.attacks import geometry
+from stillhouse.attacks import made
 from stillhouse.attacks.region import Region
 from stillhouse.attacks.shapes import SHAPES, Norm, wide
 from stillhouse.attacks.space import Space
@@ -23,11 +23,14 @@ class Threat:
         norm: How a change is measured. linf: its largest entry; l2: its length; l1: the sum of its
             entries; l0: how many places change, pixels or cells; patch: the side of the square that
             holds it, as a share of the image's (of a series: the stretch of time); geometry: the
-            image is turned and shifted, and nothing else.
+            image is turned and shifted, and nothing else; category: how many categories of a table
+            have another level; channels: how many channels of a series are silent; drift: a line is
+            added to each; skew: the clock runs wrong.
         epsilon: Its largest size. For linf, l2 and l1 in units of `space.scale`: data space for
             images and series, standard deviations of each column for tables, or the columns' own
-            units (`Space.within`). For l0 a number of places. For geometry 1 stands for 30 degrees
-            and a tenth of the side.
+            units (`Space.within`). For l0, category and channels a number of places. For geometry 1
+            stands for 30 degrees and a tenth of the side. For drift where the lines may end, in
+            standard deviations of each channel; for skew by which share the clock is off.
         space: Bounds, scale and what may change; [0, 1] and everything where none is given.
 
     Example:
@@ -53,16 +56,16 @@ class Threat:
         """Return how far [B] inputs [B, *shape] are from their clean rows; a cell missing in both
         is no change.
         """
-        if self.norm == "geometry":
-            return geometry.size(inputs, clean, self.epsilon)
+        if self.norm in made.MADE:
+            return made.size(self.norm, inputs, clean, self.epsilon, self.space)
         return SHAPES[self.norm].size(self._change(inputs, clean))
 
     def project(self, inputs: Tensor, clean: Tensor) -> Tensor:
         """Return inputs [B, *shape] that the threat allows: for linf and l1 the nearest, for l2
-        pulled towards `clean`, then cut at the bounds; for geometry the clean row where they are
-        not allowed.
+        pulled towards `clean`, then cut at the bounds; for what is no ball (geometry, category, …)
+        the clean row where they are not allowed.
         """
-        if self.norm == "geometry":
+        if self.norm in made.MADE:
             return torch.where(wide(self.allows(inputs, clean), clean), inputs, clean)
         return self.around(clean).project(inputs)
 
@@ -71,7 +74,7 @@ class Threat:
         most; 0 where the gradient is 0 or nothing may change.
 
         Raises:
-            UsageError: The norm has no directions (l0, patch, geometry).
+            UsageError: The norm has no directions (l0, patch, geometry, …).
         """
         region = self.around(clean)
         return torch.where(region.free, region.steepest(gradient, clean), 0.0)
@@ -97,8 +100,8 @@ class Threat:
         """Return [B], bool: whether each row is inside the ball (but for float32's rounding) and
         the bounds, left alone what may not change, and whole what was.
         """
-        if self.norm == "geometry":
-            return self.size(inputs, clean) <= self.epsilon
+        if self.norm in made.MADE:
+            return made.allows(self.norm, inputs, clean, self.epsilon, self.space)
         change = self._change(inputs, clean).abs()
         beyond = (change - _ROUNDING * clean.abs().nan_to_num(0.0) / self.space.scale).clamp_min(
             0.0

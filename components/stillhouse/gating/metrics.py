@@ -36,7 +36,18 @@ class Metric:
 
 DRIFT = "drift/features"
 ALARMS = "robust/masking/alarms"
-NORMS = ("linf", "l2", "l1", "l0", "patch", "geometry")
+NORMS = (
+    "linf",
+    "l2",
+    "l1",
+    "l0",
+    "patch",
+    "geometry",
+    "category",
+    "channels",
+    "drift",
+    "skew",
+)
 CATALOGUE = {
     metric.name: metric
     for metric in (
@@ -77,6 +88,7 @@ CATALOGUE = {
         Metric(ALARMS, less=True, tasks=OF_CLASSES),
         Metric("robust/certified/accuracy", "share", tasks=OF_CLASSES),
         Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
+        Metric("corruption/mean_mae", less=True, tasks=OF_QUANTITIES),
         Metric(DRIFT, "share", champion=True),
     )
 }
@@ -89,21 +101,33 @@ EXACT = (
     DRIFT,
     ALARMS,
 )
-FAMILIES = ("robust/<attack>/accuracy", "corruption/<name>/accuracy")
+FAMILIES = (
+    "robust/<attack>/accuracy",
+    "corruption/<name>/accuracy",
+    "corruption/<name>/mae",
+    "ood/<name>",
+)
 _FAMILY = re.compile(r"(robust|corruption)/[^/]+/accuracy")
+_OF_ERRORS = re.compile(r"corruption/[^/]+/mae")
+_OF_OTHERS = re.compile(r"ood/[^/]+")
 
 
 def find(name: str) -> Metric | None:
     """Return the metric of that name, also one of an attack's or a corruption's own; None if there
     is none.
     """
-    return CATALOGUE.get(name) or (
-        Metric(name, "share", tasks=OF_CLASSES) if _FAMILY.fullmatch(name) else None
-    )
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    if _OF_ERRORS.fullmatch(name):
+        return Metric(name, less=True, tasks=OF_QUANTITIES)
+    told = _FAMILY.fullmatch(name) or _OF_OTHERS.fullmatch(name)
+    return Metric(name, "share", tasks=OF_CLASSES) if told else None
 
 
 def known_metrics(
-    attacks: Mapping[str, str] | None = None, corruptions: Collection[str] | None = None
+    attacks: Mapping[str, str] | None = None,
+    corruptions: Collection[str] | None = None,
+    others: Collection[str] | None = None,
 ) -> list[str]:
     """Return the names that a rule can write, sorted.
 
@@ -111,26 +135,32 @@ def known_metrics(
         attacks: Norm by label of the attacks that the run makes; None where they are not known yet:
             any may be named.
         corruptions: Names of its corruptions; None as above.
+        others: Names of the data sets that it is asked beside its own; None as above.
     """
     names = set(CATALOGUE)
     if attacks is not None:
         names -= {f"robust/{norm}/accuracy" for norm in NORMS if norm not in attacks.values()}
     if corruptions is not None and not corruptions:
-        names.remove("corruption/mean_accuracy")
+        names -= {"corruption/mean_accuracy", "corruption/mean_mae"}
     names |= (
         {FAMILIES[0]}
         if attacks is None
         else {f"robust/{label}/accuracy" for label in ("clean", *attacks)}
     )
     names |= (
-        {FAMILIES[1]}
+        set(FAMILIES[1:3])
         if corruptions is None
-        else {f"corruption/{name}/accuracy" for name in corruptions}
+        else {f"corruption/{name}/{of}" for name in corruptions for of in ("accuracy", "mae")}
     )
+    names |= {FAMILIES[3]} if others is None else {f"ood/{name}" for name in others}
     return sorted(names)
 
 
 def allows(known: Collection[str], name: str) -> bool:
     """Whether `name` is one of the known metrics, or of a family that is still open."""
     family = name not in CATALOGUE and find(name) is not None
-    return name in known or (family and FAMILIES[0 if name.startswith("robust/") else 1] in known)
+    at = 2 if _OF_ERRORS.fullmatch(name) else _PLACES[name.partition("/")[0]] if family else 0
+    return name in known or (family and FAMILIES[at] in known)
+
+
+_PLACES = {"robust": 0, "corruption": 1, "ood": 3}
