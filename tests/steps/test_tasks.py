@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from steps.classroom import run
 
 from stillhouse.errors import DataRefused, SettingsError, UsageError
@@ -113,6 +114,8 @@ def test_a_quantity_walks_to_a_receipt_that_says_what_does_not_apply(tmp_path):
     assert "Mean absolute error, µg/m³" in page
     robust = Workspace(tmp_path).read_json("artifacts/robustness/robustness.json")
     assert "pgd_linf_0.1" in {entry["name"] for entry in robust["not_measured"]}
+    assert [one["name"] for one in robust["corruptions"]] == ["missing_cells", "noise"]
+    assert "costs most: its error is" in page
     distilled = Workspace(tmp_path).read_json("artifacts/distill/metrics.json")
     assert {"val/rmse", "test/mae", "test/r2", "arms/none/test_mae"} <= set(distilled)
 
@@ -223,3 +226,45 @@ def test_rows_that_break_what_holds_between_columns_are_refused_and_named(tmp_pa
     assert schema["constraints"] == ["systolic > diastolic"]
     with pytest.raises(DataRefused, match=r"diastolic.*systolic|systolic.*diastolic"):
         walk(tmp_path, pressures(tmp_path, 4), STEPS[:2])
+
+
+def test_a_quantity_under_corruption_is_judged_by_the_error_that_it_adds(tmp_path):
+    asked = quantities(tmp_path)
+    asked["robustness"] = {"corruptions": [{"name": "noise"}], "rows": 40}
+    asked["gate"]["rules"] += [
+        {"metric": "corruption/noise/mae", "at_most": 1000},
+        {"metric": "corruption/mean_mae", "at_most": 1, "gates": False},
+    ]
+    walk(tmp_path, asked)
+    house = Workspace(tmp_path)
+    robust = house.read_json("artifacts/robustness/robustness.json")
+    metrics = house.read_json("artifacts/robustness/metrics.json")
+    seen = load_tensors(tmp_path / "artifacts/robustness/outcomes.safetensors")
+    errors = torch.stack([seen[f"error/noise/{severity}"] for severity in range(1, 6)])
+    assert errors.shape == (5, 40)
+    assert metrics["corruption/noise/mae"] == pytest.approx(float(errors.mean()), rel=1e-6)
+    assert metrics["corruption/worst_mae"] == pytest.approx(float(errors.mean(1).max()), rel=1e-6)
+    clean = float(seen["error/clean"].mean())
+    assert robust["corruptions"][0]["relative"] == pytest.approx(float(errors.mean()) / clean)
+    by_severity = robust["corruptions"][0]["mae_by_severity"]
+    assert by_severity[-1] > by_severity[0]
+    rules = {
+        rule["metric"]: rule for rule in house.read_json("artifacts/gate/verdict.json")["rules"]
+    }
+    assert rules["corruption/noise/mae"]["verdict"] == "pass"
+    assert rules["corruption/noise/mae"]["observed"] == pytest.approx(float(errors.mean()))
+    assert rules["corruption/mean_mae"]["verdict"] == "fail"
+
+
+def test_attacks_on_a_quantity_are_refused_when_settings_are_read_and_corruptions_are_not():
+    from stillhouse.evaluation.tasks import CLASSIFICATION, Regression
+    from stillhouse.steps import robustness
+
+    attack = {"name": "pgd", "norm": "linf", "epsilon": 0.1}
+    named = {"robustness": {"attacks": [attack]}}
+    robustness.step.fits({"robustness": {"corruptions": [{"name": "noise"}]}}, Regression())
+    robustness.step.fits({"robustness": {"attacks": []}}, Regression())
+    robustness.step.fits(named, CLASSIFICATION)
+    with pytest.raises(SettingsError, match="no attack can turn it") as caught:
+        robustness.step.fits(named, Regression())
+    assert caught.value.where == "robustness.attacks"

@@ -122,6 +122,7 @@ def _of_quantities(found: Outcomes, asked: Collection[str]) -> dict[str, Measure
     task = cast(Regression, found.task)
     outputs = {who: told[found.known] for who, told in found.logits.items()}
     own = quantities.measured(task, outputs, found.targets[found.known])
+    own |= quantities.corrupted(task, found.robust)
     if found.int8 is None:
         return own
     small = quantities.measured(

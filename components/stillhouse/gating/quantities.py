@@ -4,6 +4,7 @@ of them can be compared on the same rows.
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from stillhouse.evaluation import errors
@@ -43,3 +44,27 @@ def measured(
     }
     covered = {who: errors.covered_rows(each, truth).numpy() for who, each in wide.items()}
     return {**found, "test/pinball": Errors(lost, unit), "test/coverage": Rows(covered)}
+
+
+def corrupted(task: Regression, outcomes: Mapping[str, Tensor]) -> dict[str, Measured]:
+    """Return the student's errors under each corruption, over its severities, and under all; a row
+    counts with their mean.
+
+    Args:
+        task: What is told.
+        outcomes: Absolute errors [N] by `error/<name>/<severity>`; others are passed over.
+    """
+    by_name: dict[str, list[Tensor]] = {}
+    for key in sorted(outcomes):
+        kind, _, rest = key.partition("/")
+        if kind == "error" and "/" in rest:
+            by_name.setdefault(rest.rpartition("/")[0], []).append(outcomes[key].double())
+    means = {name: torch.stack(each).mean(dim=0) for name, each in by_name.items()}
+    found: dict[str, Measured] = {
+        f"corruption/{name}/mae": Errors({"student": mean.numpy()}, task.measure.unit)
+        for name, mean in means.items()
+    }
+    if means:
+        every = torch.stack(list(means.values())).mean(dim=0)
+        found["corruption/mean_mae"] = Errors({"student": every.numpy()}, task.measure.unit)
+    return found

@@ -186,7 +186,7 @@ def _name(text: str) -> str:
 def withstands(receipt: Json) -> str:
     """Return the worst attack and the worst corruption, each with its bound."""
     if undecided := _no_decision(receipt):
-        return f"Not measured: {undecided}, which is what an attack turns and a shift costs."
+        return f"Attacks were not made: {undecided}. {_missed(receipt)}"
     parts = [
         _stopped(one) for one in receipt["evidence"]["robustness"].get("probes", []) if one["fails"]
     ]
@@ -213,6 +213,19 @@ def withstands(receipt: Json) -> str:
     else:
         parts.append("Corruptions were not measured.")
     return " ".join(parts)
+
+
+def _missed(receipt: Json) -> str:
+    """Return by how much a quantity is told worse under the corruption that costs most."""
+    found = [one for one in receipt["evidence"]["robustness"]["corruptions"] if one.get("relative")]
+    if not found:
+        return "Corruptions were not measured."
+    worst = max(found, key=lambda one: (one["mae"][1], one["name"]))
+    return (
+        f"Of the corruptions, {corruption(worst['name'])} costs most: its error is "
+        f"{worst['relative']:.2f} times that of the rows as they are, on average over its "
+        "severities."
+    )
 
 
 def _stopped(probe: Json) -> str:

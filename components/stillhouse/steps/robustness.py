@@ -12,7 +12,7 @@ import torch
 from annotated_types import Interval
 from torch import nn
 
-from stillhouse import config, plugins
+from stillhouse import config
 from stillhouse.attacks.attack import FOLLOWED
 from stillhouse.attacks.space import Space
 from stillhouse.config import Count, Natural, Spec
@@ -20,21 +20,21 @@ from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
-from stillhouse.errors import DataError, SettingsError, UsageError
+from stillhouse.errors import DataError, SettingsError
 from stillhouse.evaluation.evaluate import logits_of
-from stillhouse.evaluation.tasks import task_of
+from stillhouse.evaluation.tasks import Regression, Task, task_of
 from stillhouse.gating.foreseen import asked_under_attack, most_failing
 from stillhouse.gating.settings import parse
-from stillhouse.models.access import accept
 from stillhouse.params import parse as parsed
 from stillhouse.robustness.beside import Beside, beside
-from stillhouse.robustness.case import Case, make_cases
-from stillhouse.robustness.corruption import Corruption
+from stillhouse.robustness.case import make_cases
 from stillhouse.robustness.kept import Kept
+from stillhouse.robustness.misses import missed
 from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
 from stillhouse.steps import siblings
+from stillhouse.steps.examined import chosen_cases, chosen_corruptions
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.student import PLAIN, load_plain, load_student
 from stillhouse.steps.student import READS as STUDENT
@@ -52,13 +52,6 @@ READS = (
     "prepare/test.safetensors",
 )
 WRITES = ("robustness.json", "outcomes.safetensors")
-DEFAULT_ATTACKS: tuple[Spec, ...] = ({"name": "pgd", "norm": "linf", "epsilon": 0.1},)
-# A few of each kind, so that a plain run stays short; the others are there by name.
-DEFAULT_CORRUPTIONS: Mapping[str, tuple[str, ...]] = {
-    "image": ("blur", "contrast", "noise"),
-    "series": ("drift", "dropout", "noise"),
-    "table": ("missing_cells", "noise"),
-}
 
 
 @dataclass(frozen=True)
@@ -66,9 +59,9 @@ class Settings:
     """The section `robustness`.
 
     Attributes:
-        attacks: Each a plugin with `norm` (linf, l2, l1, l0, patch, geometry, of which it takes
-            some), `epsilon` (a number, or one for each column in its own units) and its own knobs;
-            null: PGD, linf, 0.1, if it takes such rows.
+        attacks: Each a plugin with `norm` (linf, l2, l1, l0, patch, geometry, category, channels,
+            drift, skew, of which it takes some), `epsilon` (a number, or one for each column in its
+            own units) and its own knobs; null: PGD, linf, 0.1, if it takes such rows.
         corruptions: Plugins; null: blur, contrast and noise of images, drift, dropout and noise of
             series, noise of tables and missing cells where they may be.
         rows: At most so many test rows, drawn by `seed`; null: all.
@@ -94,7 +87,9 @@ def run(job: Job) -> Metrics:
         `robust/clean/accuracy`, `robust/<label>/accuracy`, `robust/<norm>/accuracy` (rows that
         withstand every attack of that norm), `corruption/<name>/accuracy` and `/ece` (means over
         severities), `corruption/mean_accuracy`, `corruption/mean_ece`; beside a student that was
-        trained against attacks `plain/clean/accuracy` and `plain/<norm>/accuracy`.
+        trained against attacks `plain/clean/accuracy` and `plain/<norm>/accuracy`. Of a quantity
+        `corruption/<name>/mae`, `corruption/mean_mae`, `worst_mae` (of one severity) and
+        `relative_mae` (the mean as a multiple of the error on the rows as they are).
 
     Raises:
         UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
@@ -103,8 +98,6 @@ def run(job: Job) -> Metrics:
     """
     settings = job.settings(Settings, "robustness")
     train, test = prepared.load(job.files, "train"), prepared.load(job.files, "test")
-    if not task_of(test.schema).decides:
-        return _not_applicable(job, settings, test)
     rows = drawn(test, settings.rows, settings.seed)
     chosen = test.take(rows)
     deployed = Session(job.files.read_bytes("export/student.onnx"))
@@ -117,6 +110,8 @@ def run(job: Job) -> Metrics:
         space,
         settings.seed,
     )
+    if isinstance(task := task_of(test.schema), Regression):
+        return _of_quantity(job, settings, subject, task, rows)
     teacher, why = surrogate(job.files, test.schema)
     asked = suite(settings, test.schema, teacher, why)
     asked = replace(asked, cases=siblings.led(asked.cases, job.files, teacher, why))
@@ -233,17 +228,25 @@ def not_started(suite: Suite, stopped: Probed, subject: Subject) -> Findings:
     return Findings(subject.right(subject.inputs), [], [], [], [], missing)
 
 
-def _not_applicable(job: Job, settings: Settings, test: Dataset) -> Metrics:
-    """Write, attack by attack and corruption by corruption, why it means nothing here."""
-    schema, why = test.schema, task_of(test.schema).why_no_decision
-    asked = suite(settings, schema, None, why)
-    names = [*(case.label for case in asked.cases), *asked.corruptions]
-    missing = [*asked.not_measured, *({"name": name, "reason": f"{why}."} for name in names)]
-    found = Findings(torch.zeros(0, dtype=torch.bool), [], [], [], [], missing)
-    told = {**found.as_dict(settings.seed), "positions": None}
+def _of_quantity(
+    job: Job, settings: Settings, subject: Subject, task: Regression, rows: torch.Tensor
+) -> Metrics:
+    """Write how much larger errors become under corruption, and why no attack was made."""
+    test, why = prepared.load(job.files, "test"), task.why_no_decision
+    asked = suite(settings, test.schema, None, why)
+    found = missed(subject, task, asked.corruptions)
+    attacks = [{"name": case.label, "reason": f"{why}."} for case in asked.cases]
+    none = Findings(torch.zeros(0, dtype=torch.bool), [], [], [], [], [])
+    told = {
+        **none.as_dict(settings.seed),
+        **found.as_dict(settings.seed),
+        "rows": len(rows),
+        "not_measured": [*asked.not_measured, *attacks],
+        "positions": rows.tolist() if len(rows) < len(test) else None,
+    }
     job.files.write_json("robustness/robustness.json", told)
-    job.files.write_tensors("robustness/outcomes.safetensors", {})
-    return {}
+    job.files.write_tensors("robustness/outcomes.safetensors", found.outcomes())
+    return found.metrics()
 
 
 def drawn(test: Dataset, most: int | None, seed: int) -> torch.Tensor:
@@ -281,74 +284,9 @@ def suite(settings: Settings, schema: Schema, teacher: nn.Module | None, why: st
     Raises:
         UsageError: What the settings name does not take such rows.
     """
-    cases, no_cases = _chosen_cases(settings.attacks, schema)
-    corruptions, no_corruptions = _chosen_corruptions(settings.corruptions, schema)
+    cases, no_cases = chosen_cases(settings.attacks, schema)
+    corruptions, no_corruptions = chosen_corruptions(settings.corruptions, schema)
     return Suite(cases, corruptions, teacher, why, [*no_cases, *no_corruptions])
-
-
-def _chosen_cases(
-    specs: Sequence[Spec] | None, schema: Schema
-) -> tuple[list[Case], list[dict[str, str]]]:
-    if specs is not None:
-        named = make_cases(specs, "robustness.attacks")
-        for case in named:
-            accept(case.name, case.attack.accepts, schema.kind)
-        return named, []
-    cases = make_cases(DEFAULT_ATTACKS, "robustness.attacks")
-    return [c for c in cases if schema.kind in c.attack.accepts], [
-        _left_out(c.label, c.attack.accepts, schema)
-        for c in cases
-        if schema.kind not in c.attack.accepts
-    ]
-
-
-def _chosen_corruptions(
-    specs: Sequence[Spec] | None, schema: Schema
-) -> tuple[dict[str, Corruption], list[dict[str, str]]]:
-    if specs is not None:
-        named = {
-            str(spec["name"]): config.plugin(
-                "corruptions", spec, where=f"robustness.corruptions.{at}"
-            )
-            for at, spec in enumerate(specs)
-        }
-        for name, corruption in named.items():
-            accept(name, corruption.accepts, schema.kind)
-            if corruption.empties and not _may_miss(schema):
-                raise UsageError(
-                    f"'{name}' empties cells, and {_NONE_MISSING}",
-                    fix="Leave it out of robustness.corruptions.",
-                )
-            if corruption.misspells and not any(f.kind == "category" for f in schema.features):
-                raise UsageError(
-                    f"'{name}' misspells categories, and the data have none.",
-                    fix="Leave it out of robustness.corruptions.",
-                )
-        return named, []
-    names = DEFAULT_CORRUPTIONS.get(schema.kind, ())
-    if not names:
-        return {}, [{"name": "corruptions", "reason": f"none is a default for {schema.kind} data."}]
-    known: dict[str, Corruption] = {name: plugins.load("corruptions", name)() for name in names}
-    kept = {
-        name: corruption
-        for name, corruption in known.items()
-        if _may_miss(schema) or not corruption.empties
-    }
-    return kept, [{"name": name, "reason": _NONE_MISSING} for name in known if name not in kept]
-
-
-_NONE_MISSING = "the schema lets no cell be missing."
-
-
-def _may_miss(schema: Schema) -> bool:
-    return any(feature.missing for feature in schema.features)
-
-
-def _left_out(name: str, accepts: frozenset[str], schema: Schema) -> dict[str, str]:
-    return {
-        "name": name,
-        "reason": f"it takes {' or '.join(sorted(accepts))}, not {schema.kind} data.",
-    }
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -375,6 +313,21 @@ def check(params: Mapping[str, Any]) -> None:
         seen.add(str(spec["name"]))
 
 
+def fits(params: Mapping[str, Any], task: Task) -> None:
+    """Refuse attacks where a quantity is told.
+
+    Raises:
+        SettingsError: Some are named.
+    """
+    settings = config.build(Settings, params.get("robustness"), where="robustness")
+    if settings.attacks and not task.decides:
+        raise SettingsError(
+            f"{task.why_no_decision}, so that no attack can turn it.",
+            where="robustness.attacks",
+            fix="Leave attacks out; corruptions are measured by the error that they add.",
+        )
+
+
 step = Step(
     name="robustness",
     run=run,
@@ -383,4 +336,5 @@ step = Step(
     sections=("robustness",),
     check=check,
     watermarks=watermarks,
+    fits=fits,
 )
