@@ -177,6 +177,76 @@ def course(
     return Course(passes, fails, float((stopped * np.arange(total + 1)).sum()), at_most)
 
 
+def verdicts(foresight: Foresight, *, every: int = 1) -> tuple[Floats, Floats]:
+    """Return the probability of passing and of failing [N + 1] by how many rows are truly right,
+    for whoever looks after so many rows each time and stops as soon as it is settled: all orders
+    of all N + 1 sets at once, nothing drawn.
+
+    Args:
+        foresight: The rule.
+        every: 1: after every row; N: only at the end, which is the fixed-n test.
+
+    Example:
+        >>> passes, fails = verdicts(Foresight(4, 2, 0.1), every=4)
+        >>> passes.tolist(), fails.tolist()
+        ([0.0, 0.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.0, 0.0, 0.0])
+    """
+    total = foresight.total
+    right = np.arange(total + 1)
+    open_ = np.zeros((total + 1, total + 1))  # probability by truly right and right so far
+    open_[:, 0] = 1.0
+    passes, fails = np.zeros(total + 1), np.zeros(total + 1)
+    for seen in range(1, total + 1):
+        next_right = np.clip((right[:, None] - right) / (total - seen + 1), 0.0, 1.0)
+        stepped = open_ * (1 - next_right)
+        stepped[:, 1:] += (open_ * next_right)[:, :-1]
+        open_ = stepped
+        if seen % every and seen < total:
+            continue
+        fewest, most = foresight.limits(seen)
+        passes += open_[:, fewest:].sum(axis=1)
+        fails += open_[:, : most + 1].sum(axis=1)
+        open_[:, fewest:], open_[:, : most + 1] = 0.0, 0.0
+    return passes, fails
+
+
+@dataclass(frozen=True)
+class Peeking:
+    """How much looking early changes, at worst.
+
+    Attributes:
+        changed: The probability that the verdict is not that of the fixed-n test, the largest over
+            all N + 1 numbers of truly right rows.
+        passes: The probability that a population exactly at the bound passes.
+        fixed: The same of the fixed-n test.
+    """
+
+    changed: float
+    passes: float
+    fixed: float
+
+
+def peeking(foresight: Foresight, bound: float, *, every: int = 1) -> Peeking:
+    """Return what looking after every so many rows changes, exactly.
+
+    Args:
+        foresight: The rule.
+        bound: The population's share at the bound.
+        every: Rows between two looks.
+    """
+    from scipy.stats import binom
+
+    passes, fails = verdicts(foresight, every=every)
+    right = np.arange(foresight.total + 1)
+    wrong = np.where(right >= foresight.least, fails, passes)
+    weights = binom.pmf(right, foresight.total, bound)
+    return Peeking(
+        float(wrong.max()),
+        float((weights * passes).sum()),
+        float(weights[right >= foresight.least].sum()),
+    )
+
+
 @lru_cache(maxsize=4)
 def _log_factorials(total: int) -> Floats:
     from scipy.special import gammaln
