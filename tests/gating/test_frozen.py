@@ -69,4 +69,36 @@ def test_where_every_row_was_there_before_nothing_is_frozen():
 @pytest.mark.parametrize("gates", [True, False])
 def test_with_none_of_its_rows_left_nobody_can_tell(gates):
     told = judge(parse([{**GAIN, "gates": gates}, FLIPS]), evidence(np.zeros(400, bool)))
+    assert (told.findings[1].verdict, told.findings[1].observed) == ("undecided", None)
+    assert "none of the rows that version 3 was tested on" in told.findings[1].sentence
     assert (told.findings[0].verdict, told.findings[0].observed) == ("undecided", None)
+
+
+def grouped(lost):
+    """Flips by two groups of 400 rows, even and odd ones."""
+    even = np.arange(400) % 2 == 0
+    inside = {"class even": even, "class odd": ~even}
+    outcomes = {name: lost[rows] for name, rows in inside.items()}
+    found = Groups(outcomes, inside=inside)
+    return Evidence({"flips/worst_class": found}, 400, champion="version 3", frozen=HALF)
+
+
+def test_the_worst_class_is_asked_of_the_champions_own_rows_too():
+    bound = {"metric": "flips/worst_class", "against": "champion", "at_most": 0.1}
+    # a tenth of the old odd rows flips, none of those that came since
+    lost = (np.arange(400) % 2 == 1) & (np.arange(400) < 60)
+    told = judge(parse([bound]), grouped(lost)).findings[0]
+    assert told.verdict == "fail"
+    assert told.about == "class odd of the rows that version 3 was tested on"
+    assert told.observed == 30 / 100
+    # as many among the rows that came since do not pass either, and none at all does
+    assert judge(parse([bound]), grouped(lost[::-1])).findings[0].verdict != "pass"
+    assert judge(parse([bound]), grouped(np.zeros(400, bool))).findings[0].verdict == "pass"
+
+
+def test_a_group_without_a_frozen_row_is_left_out_of_them():
+    found = grouped(np.zeros(400, bool)).measured["flips/worst_class"]
+    even = restricted(found, np.arange(400) % 2 == 0)
+    assert list(even.outcomes) == ["class even"]
+    assert len(even.outcomes["class even"]) == 200
+    assert restricted(found, np.zeros(400, bool)) is None

@@ -3,6 +3,7 @@ import math
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from steps.walked import CLASSES, SCHEMAS, fitted_teacher, job, rows, settle, student, workspace
@@ -419,3 +420,47 @@ def test_a_label_that_is_no_class_and_an_answer_that_is_no_number_are_named(copy
     copy.write_bytes(path, dump_tensors({**stored, "targets": targets}))
     with pytest.raises(DataError, match="none of the classes"):
         gated(copy)
+
+
+def test_rows_of_another_data_set_are_told_apart_where_settings_name_one(copy):
+    # one that is noise of the same shape, and one that is the test split itself
+    test = rows("image", 150, 2)
+    noise = torch.rand(80, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    for name, inputs in (("noise.npz", noise), ("same.npz", test.inputs)):
+        np.savez(copy.root / name, inputs=inputs.numpy())
+    rules = [RULES[0], {"metric": "ood/letters", "at_least": 0.99, "gates": False}]
+    section = {"rules": rules, "ood": {"letters": "noise.npz", "same": "same.npz"}}
+    asked = job(copy, "gate", {})
+    asked = Job(asked.files, {"gate": section, "robustness": ATTACKS}, asked.place)
+    gate.step.check(asked.params)
+    gate.step.run(asked)
+    told = asked.files.read_json("gate/verdict.json")
+    answers = asked.files.read_tensors("gate/outcomes.safetensors")
+    assert answers["unlike/letters"].shape == (80, 3)
+    own = answers["unlike/same"]
+    assert torch.equal(
+        own, load_tensors(copy.artifacts / "export/outcomes.safetensors")["fp32_logits"]
+    )
+    assert {"ood/letters", "ood/same", "ood/noise"} <= set(told["metrics"])
+    seen = told["rules"][1]
+    assert seen["metric"] == "ood/letters"
+    assert 0 < seen["observed"] < 1
+    assert gate.step.sources(asked.params) == {"ood.letters": "noise.npz", "ood.same": "same.npz"}
+
+
+def test_another_data_set_that_cannot_be_meant_is_refused(copy):
+    def check(ood, metric="ood/letters"):
+        rules = [RULES[0], {"metric": metric, "at_least": 0.5, "gates": False}]
+        gate.step.check({"gate": {"rules": rules, "ood": ood}})
+
+    check({"letters": "letters.npz"})
+    for ood, metric in (({}, "ood/letters"), ({"letters": "a.npz"}, "ood/leters")):
+        with pytest.raises(SettingsError, match="ood/"):
+            check(ood, metric)
+    for name in ("noise", "a/b"):
+        with pytest.raises(SettingsError, match="cannot be a data set's name"):
+            check({name: "a.npz"}, f"ood/{name}")
+    np.savez(copy.root / "wide.npz", inputs=np.zeros((5, 1, 9, 9), np.float32))
+    asked = job(copy, "gate", {"rules": RULES[:1], "ood": {"wide": "wide.npz"}})
+    with pytest.raises(SourceError):
+        gate.step.run(asked)

@@ -82,10 +82,12 @@ class Groups:
         outcomes: By group, in words, bool [its rows]; at least one group, each with rows.
         expected: How sure the student is of each group's rows, on average; empty where nobody
             asked.
+        inside: Which of all rows [rows] each group has; empty where it is not known by row.
     """
 
     outcomes: Mapping[str, NDArray[bool_]]
     expected: Mapping[str, float] = field(default_factory=dict)
+    inside: Mapping[str, NDArray[bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

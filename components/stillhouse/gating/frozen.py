@@ -9,7 +9,7 @@ import numpy as np
 from numpy import bool_
 from numpy.typing import NDArray
 
-from stillhouse.gating.evidence import Errors, Measured, Ranked, Rows
+from stillhouse.gating.evidence import Errors, Groups, Measured, Ranked, Rows
 from stillhouse.gating.rule import Asked, Test
 
 
@@ -84,6 +84,10 @@ def restricted(found: Measured, rows: NDArray[bool_]) -> Measured | None:
     if isinstance(found, Ranked) and len(found.positive) == len(rows):
         inside = {who: own[rows] for who, own in found.scores.items()}
         return Ranked(inside, found.positive[rows])
+    if isinstance(found, Groups) and found.inside:
+        kept = {name: own[rows[found.inside[name]]] for name, own in found.outcomes.items()}
+        left = {name: own for name, own in kept.items() if len(own)}
+        return Groups(left) if left else None
     return None
 
 

@@ -65,9 +65,14 @@ def _flips(found: "Outcomes", right: Tensor, targets: Tensor) -> dict[str, Measu
     lost = found.right(found.logits["champion"]) & ~right
     told: dict[str, Measured] = {"flips/negative": Rows({"student": lost.numpy()})}
     if found.classes:
-        told["flips/worst_class"] = _groups(trust.by_class(lost, targets, found.classes), "class ")
+        by_class = _groups(trust.by_class(lost, targets, found.classes), "class ")
+        of = {f"class {name}": targets == code for code, name in enumerate(found.classes)}
+        told["flips/worst_class"] = Groups(
+            by_class.outcomes, inside={name: of[name].numpy() for name in by_class.outcomes}
+        )
     if found.slices:
-        told["flips/worst_slice"] = Groups(_of_slices(found, lost))
+        inside = {name: rows[found.known].numpy() for name, rows in found.slices.items()}
+        told["flips/worst_slice"] = Groups(_of_slices(found, lost), inside=inside)
     return told
 
 

@@ -3,7 +3,7 @@ everybody.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Annotated, Any
 
 import torch
@@ -32,7 +32,7 @@ from stillhouse.steps import judged
 from stillhouse.steps.champion import CHAMPION as CHAMPION
 from stillhouse.steps.champion import CHAMPION_MODEL as CHAMPION_MODEL
 from stillhouse.steps.champion import Champion, ask_champion
-from stillhouse.steps.robustness import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
+from stillhouse.steps.examined import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.validation.drift import Drift, drift
 from stillhouse.workspace import StepFiles
@@ -69,6 +69,9 @@ class Settings:
             speaks of slices, the alarm `{name: collapse}` stands beside them; where one decides by
             an accuracy under attack, `{name: masking}`.
         alpha: The stated error rate over all rules that gate.
+        ood: Other data sets by a name of one's own, each a file or folder as `stillhouse predict`
+            takes it: of their rows the student should be less sure, which `ood/<name>` tells beside
+            `ood/noise` and `ood/mixed`.
         life: Whether `alpha` is that of the model's whole life: each comparison with a champion is
             counted in the ledger and spends a part of it. Off: it is that of each decision alone.
     """
@@ -76,6 +79,16 @@ class Settings:
     rules: tuple[Mapping[str, Any], ...] = ()
     alpha: Annotated[float, Interval(gt=0, lt=0.5)] = 0.05
     life: bool = False
+    ood: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.ood:
+            if not name.isidentifier() or name in judged.UNLIKE:
+                raise SettingsError(
+                    f"'{name}' cannot be a data set's name here.",
+                    where="gate.ood",
+                    fix="Use letters, digits and '_', and none of " + ", ".join(judged.UNLIKE),
+                )
 
 
 def run(job: Job) -> Metrics:
@@ -89,6 +102,7 @@ def run(job: Job) -> Metrics:
         SettingsError: A rule asks for what this run does not measure.
         DataError: champion.json is missing, no test row has a target, a label is no class, or an
             answer is no number.
+        SourceError: Another data set is missing, or its rows are others than the student takes.
     """
     settings, names = job.settings(Settings, "gate"), known(job.params)
     test, val = prepared.load(job.files, "test"), prepared.load(job.files, "val")
@@ -109,7 +123,7 @@ def run(job: Job) -> Metrics:
         point=judged.operating_point(job.files, val, champion),
         classes=test.schema.classes,
         slices={one.name: one.rows for one in sliced},
-        unlike=judged.unlike_logits(job.files, test),
+        unlike=judged.unlike_logits(job.files, test, judged.others(job, settings.ood, test.schema)),
     )
     judged.refuse_odd(found, test)
     frozen = champion.frozen(short_keys(test)) if champion.about else None
@@ -239,9 +253,8 @@ def known(params: Mapping[str, Any]) -> list[str]:
     cases = make_cases(DEFAULT_ATTACKS if attacks is None else attacks, "robustness.attacks")
     usual = {name for names in DEFAULT_CORRUPTIONS.values() for name in names}
     names = sorted(usual) if corruptions is None else [str(spec["name"]) for spec in corruptions]
-    return known_metrics(
-        {case.label: case.ball.norm for case in [*cases, *transfers(cases)]}, names
-    )
+    labels = {case.label: case.ball.norm for case in [*cases, *transfers(cases)]}
+    return known_metrics(labels, names, (params.get("gate") or {}).get("ood") or {})
 
 
 def check(params: Mapping[str, Any]) -> None:
@@ -250,6 +263,12 @@ def check(params: Mapping[str, Any]) -> None:
     """
     config.refuse_spaces(params.get("gate"), "gate")
     parse(config.build(Settings, params.get("gate"), where="gate").rules, known(params))
+
+
+def sources(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return the other data sets' files, by setting."""
+    told = config.build(Settings, params.get("gate"), where="gate").ood
+    return {f"ood.{name}": path for name, path in told.items()}
 
 
 def fits(params: Mapping[str, Any], task: Task) -> None:
@@ -265,5 +284,6 @@ step = Step(
     writes=WRITES,
     sections=("gate", "robustness"),
     check=check,
+    sources=sources,
     fits=fits,
 )

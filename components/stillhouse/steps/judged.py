@@ -3,13 +3,18 @@ rows unlike all others.
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from stillhouse import config
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.dataset import known as has_target
+from stillhouse.data.rows import Rows, read_rows
+from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError
 from stillhouse.evaluation import unlike
@@ -21,6 +26,7 @@ from stillhouse.gating.metrics import ALARMS, DRIFT
 from stillhouse.gating.sliced import Slice, Student, find_slices
 from stillhouse.gating.two_classes import Point
 from stillhouse.steps.champion import Champion
+from stillhouse.steps.step import Job
 from stillhouse.steps.student import load_student
 from stillhouse.validation.drift import Drift
 from stillhouse.workspace import StepFiles
@@ -119,15 +125,50 @@ def slices(files: StepFiles, val: Dataset, test: Dataset) -> list[Slice]:
     return find_slices(Student(load_student(files), shipped), val, test)
 
 
-def unlike_logits(files: StepFiles, test: Dataset) -> dict[str, Tensor]:
-    """Return what the exported student answers to rows that no source would give, [M, C] a kind."""
+def unlike_logits(
+    files: StepFiles, test: Dataset, others: Mapping[str, Tensor] | None = None
+) -> dict[str, Tensor]:
+    """Return what the exported student answers to rows that no source would give, and to those of
+    other data sets, [M, C] a kind.
+    """
     if not task_of(test.schema).decides:
         return {}
     session = Session(files.read_bytes("export/student.onnx"))
-    return {
-        kind: session.logits(_coded(make(test.inputs, _generator(kind)), test))
-        for kind, make in UNLIKE.items()
+    made = {
+        kind: _coded(make(test.inputs, _generator(kind)), test) for kind, make in UNLIKE.items()
     }
+    return {kind: session.logits(rows) for kind, rows in {**made, **(others or {})}.items()}
+
+
+def others(job: Job, named: Mapping[str, str], schema: Schema) -> dict[str, Tensor]:
+    """Return rows of other data sets by name, at most 2,000 each, read as the project's own source
+    reads rows to be answered.
+
+    Args:
+        job: Whose `prepare.source` reads them.
+        named: Files or folders by name.
+        schema: Of the student's rows.
+
+    Raises:
+        SourceError: One is missing, broken, or its rows are others than the student takes.
+        DataError: None of its rows can be answered.
+    """
+    spec = (job.params.get("prepare") or {}).get("source")
+    read: Callable[[Path, Schema], Rows] = read_rows
+    if spec is not None and named:
+        read = config.plugin("sources", spec, where="prepare.source").rows
+    found = {}
+    for name, path in named.items():
+        given = read(config.file_of(path, job.root), schema)
+        kept = [at for at in range(len(given.inputs)) if at not in given.refused]
+        if not kept:
+            raise DataError(
+                "none of its rows can be answered.",
+                where=f"gate.ood.{name}",
+                fix="Give rows of the kind that the student takes.",
+            )
+        found[name] = given.inputs[kept[: unlike.MOST]]
+    return found
 
 
 def _coded(inputs: Tensor, test: Dataset) -> Tensor:

@@ -98,9 +98,12 @@ class Threshold(Rule):
             return Asked(self.bound, self.direction, self.unit, observed=found.value)
         asked = self._tested(found, level)
         frozen = evidence.frozen if known is not None and known.champion else None
-        before = None if frozen is None else restricted(found, frozen)
-        if not isinstance(before, Rows) or not len(before.outcomes["student"]):
+        if frozen is None:
             return asked
+        before = restricted(found, frozen) if frozen.any() else None
+        if not isinstance(before, Rows | Groups):
+            why = f"none of the rows that {evidence.champion} was tested on is among today's."
+            return Asked(self.bound, self.direction, self.unit, why=why)
         return both(asked, self._tested(before, level), evidence.champion)
 
     def _tested(self, found: Doubtful, level: float) -> Asked:
