@@ -56,6 +56,16 @@ def test_lightnings_student_comes_to_agree_with_its_teacher(tmp_path: Path):
     assert agreement(student) > max(before, 0.8)
 
 
+def test_of_several_labels_a_row_each_is_learned_from_labels_and_teacher():
+    inputs = torch.randn(80, 4)
+    targets = (inputs[:, :3] > 0).float()
+    targets[40:] = torch.nan  # nobody has told: the teacher does
+    student = example("several_labels").train(nn.Linear(4, 3), Knows(), inputs, targets)
+    with torch.no_grad():
+        right = (student(inputs) > 0) == (inputs[:, :3] > 0)
+    assert right.float().mean() > 0.95
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_skorchs_student_comes_to_agree_with_its_teacher():
     pytest.importorskip("skorch")

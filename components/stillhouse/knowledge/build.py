@@ -31,7 +31,7 @@ from stillhouse.knowledge.question import (
     places_of,
     question,
 )
-from stillhouse.teachers.ask import ask
+from stillhouse.teachers.ask import BATCH, ask
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.training.fit import silent
 from stillhouse.workspace import (
@@ -59,6 +59,7 @@ def build(
     features: tuple[str, ...] = (),
     progress: Callable[[int, int, str], None] = silent,
     waiting: Waiting = lambda: None,
+    at_once: int = BATCH,
 ) -> dict[str, Any]:
     """Ask a teacher about every row and store its answers.
 
@@ -75,6 +76,7 @@ def build(
         features: What of the teacher's features is stored too, by the names that methods use.
         progress: Called with (rows done, all rows, a note).
         waiting: Called once if another process asks this very question now.
+        at_once: Rows that the teacher sees at once, as in `ask`; the answers are the same.
 
     Returns:
         The manifest.
@@ -103,7 +105,13 @@ def build(
             inside = [at - start for at in wanted if start <= at < start + len(part)]
             name = _name(view, index)
             data = _finished(place, name) or _ask_shard(
-                oracle, part, place / name, keep=keep, inside=inside, features=features
+                oracle,
+                part,
+                place / name,
+                keep=keep,
+                inside=inside,
+                features=features,
+                at_once=at_once,
             )
             file = f"view{view}-{index:05d}.safetensors"
             shards.append(Shard(file, view, start, len(part), sha256_bytes(data)))
@@ -160,8 +168,10 @@ def _ask_shard(
     keep: Keep,
     inside: list[int],
     features: tuple[str, ...],
+    at_once: int,
 ) -> bytes:
-    told = task_of(part.schema).stored(ask(oracle, part, where="knowledge, the teacher on train"))
+    found = ask(oracle, part, where="knowledge, the teacher on train", at_once=at_once)
+    told = task_of(part.schema).stored(found)
     held = keep.encode(told, place=f"{stem.name} {int(part.rows[0])}")
     # where an answer is kept in part, whole ones of the sentinels lie beside it
     whole = {} if "logits" in held else {"sentinels": told[torch.tensor(inside).long()]}

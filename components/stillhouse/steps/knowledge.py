@@ -17,6 +17,7 @@ from stillhouse.knowledge.build import build
 from stillhouse.knowledge.keep import ALL, Form, Keep, Sampled, Top
 from stillhouse.knowledge.store import FOLDER, Knowledge
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.teachers.passes import rows_at_once
 from stillhouse.teachers.recall import recall
 from stillhouse.workspace import dump_json, sha256_bytes
 
@@ -127,6 +128,9 @@ def run(job: Job) -> Metrics:
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
     sizes: list[int] = []
 
+    def timed(size: int, seconds: float) -> None:
+        job.timing[f"rows_at_once/{size}/seconds_a_row"] = round(seconds, 9)
+
     def write(name: str, data: bytes) -> None:
         job.files.write_bytes(f"{FOLDER}/{name}", data)
         sizes.append(len(data))
@@ -141,6 +145,7 @@ def run(job: Job) -> Metrics:
         keep=keep,
         features=settings.features,
         progress=job.progress,
+        at_once=rows_at_once(oracle, rows, job.clock, told=timed),
         waiting=lambda: job.told("Another run asks the teacher the same; waiting for its answers."),
     )
     Knowledge.open(job.files.path(FOLDER), rows, oracle, teacher=teacher)

@@ -9,10 +9,18 @@ from stillhouse.errors import SourceError
 from stillhouse.teachers.classes import require_count
 from stillhouse.teachers.teacher import Oracle
 
+BATCH = 1024  # rows that a teacher is given at once
 NAMED = 10  # rows in a message; more only say how many
 
 
-def ask(oracle: Oracle, dataset: Dataset, *, where: str = "teacher", batch: int = 1024) -> Tensor:
+def ask(
+    oracle: Oracle,
+    dataset: Dataset,
+    *,
+    where: str = "teacher",
+    batch: int = BATCH,
+    at_once: int = BATCH,
+) -> Tensor:
     """Return a teacher's logits [N, C], float32, in the order of the rows.
 
     Args:
@@ -21,6 +29,8 @@ def ask(oracle: Oracle, dataset: Dataset, *, where: str = "teacher", batch: int 
         where: Who is asked about what, for messages.
         batch: Rows at once; the teacher sees the same batches whoever asks, so that its answers are
             the same bits.
+        at_once: Rows of a whole batch that it sees at once, as `passes.rows_at_once` found; what
+            is left at the end is one batch whatever this is.
 
     Raises:
         SourceError: It has no answer for some rows, answers another number of classes or rows, or
@@ -30,10 +40,19 @@ def ask(oracle: Oracle, dataset: Dataset, *, where: str = "teacher", batch: int 
     parts = []
     for start in range(0, len(dataset), batch):
         part = slice(start, start + batch)
-        found = oracle.logits(dataset.inputs[part], dataset.rows[part]).detach().float().cpu()
+        found = _told(oracle, dataset.inputs[part], dataset.rows[part], batch, at_once)
         _require(found, dataset.rows[part], dataset.schema, where)
         parts.append(found)
     return torch.cat(parts) if parts else torch.empty(0, len(dataset.schema.outputs))
+
+
+def _told(oracle: Oracle, inputs: Tensor, rows: Tensor, batch: int, at_once: int) -> Tensor:
+    size = at_once if len(inputs) == batch else len(inputs)
+    parts = [
+        oracle.logits(inputs[at : at + size], rows[at : at + size]).detach().float().cpu()
+        for at in range(0, len(inputs), size)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def require_answers(oracle: Oracle, dataset: Dataset, *, where: str) -> None:

@@ -107,6 +107,7 @@ class Running(Oracle):
     """An exported program that answers; gradients go through it, features have no names in it."""
 
     gives = frozenset({"logits", "gradients"})
+    divisible = True
 
     def __init__(self, model: Prepared) -> None:
         self.module = model.eval()

@@ -105,6 +105,7 @@ class Trained(Oracle):
     """A torch model that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
+    divisible = True
 
     def __init__(self, model: Classifier) -> None:
         self.module = model.eval().requires_grad_(False)

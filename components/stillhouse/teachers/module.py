@@ -115,6 +115,7 @@ class Answering(Oracle):
     """A torch model that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
+    divisible = True
 
     def __init__(self, model: Scaled) -> None:
         self.module = model.eval().requires_grad_(False)

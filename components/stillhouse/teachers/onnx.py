@@ -104,6 +104,8 @@ class Onnx(Teacher):
 class Exported(Oracle):
     """An ONNX model that answers; a black box."""
 
+    divisible = True
+
     def __init__(self, session: "Session", form: Mapping[str, Any], schema: Schema) -> None:
         self._session, self._form, self._schema = session, form, schema
         self._output, self._columns = form["output"], form["columns"]

@@ -46,6 +46,7 @@ class Oracle(ABC):
             can say nothing of an augmented view.
         usd_per_row: What it costs to ask about a row that was not asked before.
         asks: How many such questions stand behind one answer.
+        divisible: Whether it is a model that runs here, so that fewer rows at once cost nothing.
     """
 
     gives: frozenset[str] = frozenset({"logits"})
@@ -54,6 +55,7 @@ class Oracle(ABC):
     by_row: bool = False
     usd_per_row: float = 0.0
     asks: int = 1
+    divisible: bool = False
 
     @abstractmethod
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:

@@ -166,6 +166,7 @@ class Fleet:
             "weights": self.stack.weights.detach(),
             "generators": torch.stack([each.get_state() for each in self.stack.generators]),
             "step": torch.tensor([self.step]),
+            "last": self.last,
         }
         if self.average is not None:
             held["average"] = self.average
@@ -212,6 +213,7 @@ class Fleet:
         for generator, state in zip(self.stack.generators, held["generators"][at], strict=True):
             generator.set_state(state.clone())  # torch crashes on a row of a larger tensor
         self.descent.steps = int(held["step"])
+        self.last = held["last"][at]
 
 
 class _Answered(Classifier):

@@ -194,6 +194,24 @@ def packed(**members: bytes) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (np.eye(3, dtype=int)[TARGETS], "Save classes, not one-hot rows"),
+        (np.ones((12, 3), dtype=int), "several labels or none: that is a multi-label task"),
+        (np.eye(12, 3), "several labels or none"),
+        (np.ones((12, 3)) / 3, "Save classes"),
+    ],
+    ids=["one-hot", "all", "none", "shares"],
+)
+def test_a_matrix_of_labels_is_refused_by_what_it_is(
+    tmp_path: Path, targets: np.ndarray, said: str
+) -> None:
+    assert len(read(tmp_path, inputs=IMAGES, targets=TARGETS)) == 12
+    with pytest.raises(SourceError, match=said):
+        read(tmp_path, inputs=IMAGES, targets=targets)
+
+
 def npy(shape: tuple[int, ...], data: bytes) -> bytes:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(

@@ -254,15 +254,31 @@ def _require_image(inputs: NDArray[np.float32], where: str) -> None:
 
 def _one_a_row(values: NDArray[Any], rows: int, where: str) -> NDArray[Any]:
     if values.size != rows or (values.ndim > 1 and values.shape[0] != rows) or values.ndim == 0:
+        matrix = values.ndim == 2 and values.shape[0] == rows
+        if matrix and _several(values):
+            raise SourceError(
+                f"its shape is {values.shape}, and rows have several labels or none: that is a "
+                "multi-label task, which this flow does not have.",
+                where=where,
+                fix="Choose one label, prepare.source.targets naming an array of its own; or train "
+                "in a loop of yours with `multi_label_loss` (docs/methods/multi_label.md).",
+            )
         fix = (
             "Save classes, not one-hot rows: targets.argmax(1)."
-            if values.ndim == 2 and values.shape[0] == rows
+            if matrix
             else "Save one value a row."
         )
         raise SourceError(
             f"its shape is {values.shape}, but there are {rows} rows.", where=where, fix=fix
         )
     return values.reshape(rows)
+
+
+def _several(values: NDArray[Any]) -> bool:
+    """Whether a matrix tells of each row which labels it has, and of some row not just one."""
+    if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
+        return False
+    return bool((values.sum(axis=1) != 1).any())
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
