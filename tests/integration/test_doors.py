@@ -133,26 +133,32 @@ def test_the_student_learns_from_augmented_views_of_tables_and_series(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("make", "view", "method", "selector"),
+    ("make", "picked", "view", "method", "selector"),
     [
         (
             files.gas,
+            (60, 80),
             "munge",
             "{name: combine, parts: [{name: kd}, {name: fitnet, layer: penultimate, weight: 0.1}]}",
             "{name: by_class, shares: {toluene: 0.5}}",
         ),
-        (files.watch, "blend", "{name: kd}", "{name: class_trust, at_least: 0.5}"),
+        (files.watch, (12, 10), "blend", "{name: kd}", "{name: class_trust, at_least: 0.5}"),
     ],
     ids=["table", "series"],
 )
 def test_synthetic_rows_chosen_questions_stored_features_and_selectors_go_together(
-    tmp_path: Path, make: Callable[[Path], Path], view: str, method: str, selector: str
+    tmp_path: Path,
+    make: Callable[[Path], Path],
+    picked: tuple[int, int],
+    view: str,
+    method: str,
+    selector: str,
 ):
     house = begun(tmp_path, make)
     features = "[penultimate]" if "fitnet" in method else "[]"
     asked = sets(
-        "prepare.labelled=60",
-        "prepare.unlabelled=80",
+        f"prepare.labelled={picked[0]}",
+        f"prepare.unlabelled={picked[1]}",
         "prepare.query=informative",
         "teacher={name: fit, architecture: {name: mlp, width: 32, depth: 2}, gate: null}",
         f"knowledge={{views: 3, augment: [{{name: {view}}}], features: {features}}}",
@@ -163,15 +169,15 @@ def test_synthetic_rows_chosen_questions_stored_features_and_selectors_go_togeth
     )
     house.json("run", *asked, code=None)
     rows = house.artifact("prepare/data.json")["rows"]
-    assert (rows["labelled"], rows["unlabelled"]) == (60, 80)
-    assert house.artifact("knowledge/metrics.json")["knowledge/rows"] == 3 * 140
+    assert (rows["labelled"], rows["unlabelled"]) == picked
+    assert house.artifact("knowledge/metrics.json")["knowledge/rows"] == 3 * sum(picked)
     receipt = house.artifact("report/receipt.json")
     tried = receipt["evidence"]["trials"]["student"]["trials"]
     assert all(0.5 <= trial["params"]["synthetic"] <= 2 for trial in tried)
     passed = receipt["transfer"]
     assert passed["selector"]["name"] in selector
     assert 0 < passed["share"] < 1
-    assert sum(each["rows"] for each in passed["by_class"]) == 140
+    assert sum(each["rows"] for each in passed["by_class"]) == sum(picked)
     if "by_class" in selector:
         half = {each["class"]: each["share"] for each in passed["by_class"]}["toluene"]
         assert half == pytest.approx(0.5, abs=0.1)  # a changed row may be of another class

@@ -7,7 +7,7 @@ views), each named by its hash, and are not asked again. The work folder may be 
 and people: one of them asks, the others wait for it and read what it finished.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ def build(
     progress: Callable[[int, int, str], None] = silent,
     waiting: Waiting = lambda: None,
     at_once: int = BATCH,
+    runtime: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Ask a teacher about every row and store its answers.
 
@@ -77,6 +78,7 @@ def build(
         progress: Called with (rows done, all rows, a note).
         waiting: Called once if another process asks this very question now.
         at_once: Rows that the teacher sees at once, as in `ask`; the answers are the same.
+        runtime: What runs the teacher in its own place; a part of the question.
 
     Returns:
         The manifest.
@@ -94,6 +96,7 @@ def build(
         shard_rows=shard_rows,
         keep=keep,
         features=features,
+        runtime=runtime,
     )
     place = work / asked.address[:32]
     place.mkdir(mode=0o700, parents=True, exist_ok=True)

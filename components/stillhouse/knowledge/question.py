@@ -53,6 +53,7 @@ class Question:
         augmentation: How further views are made, with their seed; None where there are none.
         keep: What is kept of an answer; None: all.
         features: The teacher's features that are stored beside it; None: none.
+        runtime: What ran it in its own place, and how well that agreed; None: nothing.
     """
 
     teacher: str
@@ -65,6 +66,7 @@ class Question:
     augmentation: Mapping[str, Any] | None = None
     keep: Mapping[str, Any] | None = None
     features: tuple[str, ...] | None = None
+    runtime: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON's form of it."""
@@ -84,6 +86,7 @@ def question(
     shard_rows: int = SHARD_ROWS,
     keep: Keep = ALL,
     features: tuple[str, ...] = (),
+    runtime: Mapping[str, Any] | None = None,
 ) -> Question:
     """Return what is asked about these rows."""
     return Question(
@@ -97,6 +100,7 @@ def question(
         None if views.count == 1 else views.as_dict(),
         keep.as_dict(),
         features or None,
+        runtime,
     )
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stillhouse import config
 from stillhouse.config import Count, Natural, Positive, Spec
@@ -16,6 +16,7 @@ from stillhouse.evaluation.tasks import CLASSIFICATION, task_of
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.keep import ALL, Form, Keep, Sampled, Top
 from stillhouse.knowledge.store import FOLDER, Knowledge
+from stillhouse.steps.runtime import elsewhere
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers.passes import rows_at_once
 from stillhouse.teachers.recall import recall
@@ -50,6 +51,8 @@ class Settings:
         temperature: At which is drawn; `distill.method` has to use the same.
         features: Of a torch teacher: taps or stages, such as `penultimate`, that are stored beside
             its answers (fp16), so that methods read them rather than ask it in every batch.
+        runtime: Where a torch teacher's logits are worked out: `onnx` is ONNX Runtime, which is
+            faster for convolutions and rounds otherwise; it is refused where it does not agree.
     """
 
     views: Count = 1
@@ -59,6 +62,7 @@ class Settings:
     count: Count = 64
     temperature: Positive = 1.0
     features: tuple[str, ...] = ()
+    runtime: Literal["torch", "onnx"] = "torch"
 
     @property
     def kept(self) -> Keep:
@@ -126,6 +130,7 @@ def run(job: Job) -> Metrics:
     _require_keep(keep, rows.schema)
     oracle = recall(job.files, rows.schema)
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
+    asked, runtime = elsewhere(oracle, rows) if settings.runtime == "onnx" else (oracle, None)
     sizes: list[int] = []
 
     def timed(size: int, seconds: float) -> None:
@@ -136,7 +141,7 @@ def run(job: Job) -> Metrics:
         sizes.append(len(data))
 
     manifest = build(
-        oracle,
+        asked,
         rows,
         teacher=teacher,
         work=job.place.knowledge or job.files.scratch,
@@ -145,7 +150,8 @@ def run(job: Job) -> Metrics:
         keep=keep,
         features=settings.features,
         progress=job.progress,
-        at_once=rows_at_once(oracle, rows, job.clock, told=timed),
+        runtime=runtime,
+        at_once=rows_at_once(asked, rows, job.clock, told=timed),
         waiting=lambda: job.told("Another run asks the teacher the same; waiting for its answers."),
     )
     Knowledge.open(job.files.path(FOLDER), rows, oracle, teacher=teacher)
