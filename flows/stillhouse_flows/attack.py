@@ -145,7 +145,7 @@ def attack(wish: Wish, told: Told) -> Attacked:
     model, why = _model(wish, dataset.inputs)
     targets = _targets(dataset, model)
     chosen, name = _attack(wish, why, dataset)
-    require_fit(chosen, threat)
+    require_fit(chosen, threat, dataset.inputs)
     if "gradients" in chosen.needs and why:
         raise UsageError(
             f"'{name}' needs gradients, and this model is a black box: {why}",

@@ -122,3 +122,14 @@ def test_a_constraint_that_no_row_meets_is_refused_and_one_that_some_meet_is_not
     attacked(1, 0)
     with pytest.raises(DataError, match="no row meets the constraint column 0 > column 1"):
         attacked(0, 1)
+
+
+def test_what_such_rows_do_not_have_is_refused(asked):
+    model, inputs, targets = asked
+    series = torch.rand(20, 8, 3)
+    ends = torch.zeros(20, dtype=torch.int64)
+    Flip()(Steady(), series, ends, Threat("channels", 1))
+    with pytest.raises(UsageError, match="only tables"):
+        Flip()(Steady(), series, ends, Threat("category", 1))
+    with pytest.raises(UsageError, match="happens to series"):
+        Flip()(model, inputs, targets, Threat("channels", 1, SPACE))

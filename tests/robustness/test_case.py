@@ -52,6 +52,22 @@ def test_norm_and_epsilon_are_required(missing):
         check_case({key: value for key, value in GOOD.items() if key != missing}, "a")
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"name": "flip", "norm": "category", "epsilon": 1.5}, "no whole number"),
+        ({"name": "flip", "norm": "category", "epsilon": {"age": 1}}, "one epsilon"),
+        ({"name": "fault", "norm": "skew", "epsilon": 1}, "stands still or runs backwards"),
+        ({"name": "fault", "norm": "channels", "epsilon": 1}, "'fault' takes drift, skew"),
+    ],
+)
+def test_threats_that_are_no_balls_are_refused_where_they_cannot_be_meant(spec, said):
+    check_case({"name": "flip", "norm": "category", "epsilon": 1}, "a")
+    check_case({"name": "fault", "norm": "skew", "epsilon": 0.5}, "a")
+    with pytest.raises(SettingsError, match=said):
+        check_case(spec, "a")
+
+
 def test_an_unknown_attack_is_refused_with_the_nearest():
     with pytest.raises(PluginNotFound, match="'pgd'"):
         check_case({**GOOD, "name": "pdg"}, "a")

@@ -10,7 +10,20 @@ from stillhouse.attacks.switches import switches_of
 
 MADE: frozenset[Norm] = frozenset({"geometry", "category", "channels", "drift", "skew"})
 COUNTED: frozenset[Norm] = frozenset({"category", "channels"})  # epsilon is how many
+SERIES: frozenset[Norm] = frozenset({"channels", "drift", "skew"})  # what only series have
 _ROUNDING = 1e-5  # of epsilon: a line's end is told from values that were rounded
+
+
+def odd(norm: Norm, epsilon: float) -> tuple[str, str] | None:
+    """Return why no such epsilon can be meant, and what to write; None where it can."""
+    if norm in COUNTED and epsilon != round(epsilon):
+        return f"{norm} counts, and {epsilon:g} is no whole number.", "Write how many, such as 1."
+    if norm == "skew" and epsilon >= 1:
+        return (
+            f"a clock that is off by {epsilon:g} of the time stands still or runs backwards.",
+            "Write a share below 1, such as 0.1.",
+        )
+    return None
 
 
 def size(norm: Norm, inputs: Tensor, clean: Tensor, epsilon: float, space: Space) -> Tensor:

@@ -68,7 +68,7 @@ def run_attack(
         DataError: The model's answers to the clean rows cannot be judged.
         AttackFailed: It returned other shapes, or values that are not numbers.
     """
-    require_fit(attack, threat)
+    require_fit(attack, threat, inputs)
     elsewhere = attack.on_surrogate and not attack.brought
     if elsewhere and surrogate is None:
         raise UsageError(

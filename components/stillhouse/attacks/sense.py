@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
-from stillhouse.attacks.made import COUNTED
+from stillhouse.attacks.made import SERIES, odd
 from stillhouse.attacks.threat import Threat
 from stillhouse.errors import DataError, UsageError
 
@@ -54,16 +54,8 @@ def _require_bounds(threat: Threat, inputs: Tensor) -> None:
 
 def _require_unit(threat: Threat) -> None:
     epsilon, space = threat.epsilon, threat.space
-    if threat.norm in COUNTED and epsilon != round(epsilon):
-        raise UsageError(
-            f"{threat.norm} counts, and {epsilon:g} is no whole number.",
-            fix="Write how many may change, such as 1.",
-        )
-    if threat.norm == "skew" and epsilon >= 1:
-        raise UsageError(
-            f"a clock that is off by {epsilon:g} of the time stands still or runs backwards.",
-            fix="Write a share below 1, such as 0.1.",
-        )
+    if found := odd(threat.norm, epsilon):
+        raise UsageError(found[0], fix=found[1])
     if threat.norm == "patch" and epsilon > 1:
         raise UsageError(
             f"a patch of {epsilon:g} of the side is larger than the image.",
@@ -93,12 +85,24 @@ def _require_met(threat: Threat, inputs: Tensor) -> None:
             )
 
 
-def require_fit(attack: Attack, threat: Threat) -> None:
-    """Refuse an attack that does not take such a threat.
+def require_fit(attack: Attack, threat: Threat, inputs: Tensor) -> None:
+    """Refuse an attack that does not take such a threat, and a threat that such rows do not have.
 
     Raises:
-        UsageError: The norm is none of its own.
+        UsageError: The norm is none of the attack's own, or of other rows.
     """
+    series = inputs.dim() == 3
+    if threat.norm in SERIES and not series:
+        raise UsageError(
+            f"{threat.norm} happens to series [rows, times, channels], not to rows "
+            f"{list(inputs.shape)}.",
+            fix="Choose another norm.",
+        )
+    if threat.norm == "category" and inputs.dim() != 2:
+        raise UsageError(
+            f"only tables [rows, columns] have categories, not rows {list(inputs.shape)}.",
+            fix="Choose another norm.",
+        )
     if threat.norm not in attack.norms:
         raise UsageError(
             f"'{type(attack).__name__}' takes {', '.join(sorted(attack.norms))}, not "

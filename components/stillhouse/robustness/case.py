@@ -9,6 +9,7 @@ from typing import Any
 
 from stillhouse import config, plugins
 from stillhouse.attacks.attack import Attack
+from stillhouse.attacks.made import MADE, odd
 from stillhouse.attacks.space import Space
 from stillhouse.attacks.threat import Norm, Threat
 from stillhouse.config import Positive, Spec
@@ -104,6 +105,14 @@ def make_case(spec: Spec, where: str) -> Case:
             where=f"{where}.norm",
             fix="Choose another norm or another attack.",
         )
+    if ball.reach and ball.norm in MADE:
+        raise SettingsError(
+            f"{ball.norm} has one epsilon, not one a feature.",
+            where=f"{where}.epsilon",
+            fix="Write a number.",
+        )
+    if found := odd(ball.norm, ball.epsilon):
+        raise SettingsError(found[0], where=f"{where}.epsilon", fix=found[1])
     size = "by_feature" if ball.reach else f"{ball.epsilon:g}"
     return Case(f"{name}_{ball.norm}_{size}", name, ball, settings, attack)
 
