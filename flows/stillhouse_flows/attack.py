@@ -15,6 +15,7 @@ from stillhouse.attacks.result import Result
 from stillhouse.attacks.run import run_attack
 from stillhouse.attacks.sense import require_fit, require_sense
 from stillhouse.attacks.shapes import Norm
+from stillhouse.attacks.transfer import Transfer
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SourceError, UsageError, nearest
@@ -62,6 +63,7 @@ class Wish:
         seed: Of everything random.
         hints: What the data do not say.
         out: Where adversarial rows go; None: nowhere.
+        surrogates: Other ONNX files, which lead a transfer.
     """
 
     model: Path
@@ -74,6 +76,7 @@ class Wish:
     seed: int = 0
     hints: Hints = Hints()  # noqa: RUF009 - frozen
     out: Path | None = None
+    surrogates: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,11 @@ def attack(wish: Wish, told: Told) -> Attacked:
     dataset, of, notes = _rows(wish)
     threat = _threat(wish, dataset)
     require_sense(threat, dataset.inputs, dataset.targets)
-    model, why = _model(wish, dataset.inputs)
+    model, why = _model(wish.model, dataset.inputs)
     targets = _targets(dataset, model)
     chosen, name = _attack(wish, why, dataset)
     require_fit(chosen, threat, dataset.inputs)
-    if "gradients" in chosen.needs and why:
+    if "gradients" in chosen.needs and why and not chosen.brought:
         raise UsageError(
             f"'{name}' needs gradients, and this model is a black box: {why}",
             fix="Leave --attack out, or name square, hop_skip_jump, sparse_rs, patch, "
@@ -180,11 +183,11 @@ def _threat(wish: Wish, dataset: Dataset) -> Threat:
     return Threat(cast(Norm, wish.norm), wish.epsilon, space)
 
 
-def _model(wish: Wish, rows: Tensor) -> tuple[Deployed, str]:
+def _model(path: Path, rows: Tensor) -> tuple[Deployed, str]:
     """Return the file as a model, and why it gives no gradients; empty where it does."""
-    if not wish.model.is_file():
-        raise SourceError(f"there is no file '{wish.model}'.", where="MODEL", fix="Check the path.")
-    data, where = wish.model.read_bytes(), wish.model.name
+    if not path.is_file():
+        raise SourceError(f"there is no file '{path}'.", where="MODEL", fix="Check the path.")
+    data, where = path.read_bytes(), path.name
     session = Session(data, where=where)
 
     def ask(inputs: Tensor) -> Tensor:
@@ -242,13 +245,32 @@ def _targets(dataset: Dataset, model: Deployed) -> Tensor:
 
 
 def _attack(wish: Wish, why: str, dataset: Dataset) -> tuple[Attack, str]:
+    if wish.surrogates:
+        return _transfer(wish, dataset), "transfer"
     name = wish.attack or CHOSEN[cast(Norm, wish.norm)][bool(why)]
     settings = {"queries": QUERIES[name]} if name in QUERIES and wish.attack is None else {}
     made: Attack = config.build(plugins.load("attacks", name), settings, where="--attack")
     if made.on_surrogate:
-        raise UsageError(f"'{name}' needs a second model.", fix="Name another attack.")
+        raise UsageError(f"'{name}' needs a second model.", fix="Give one: --surrogate other.onnx.")
     accept(name, made.accepts, dataset.schema.kind)
     return made, name
+
+
+def _transfer(wish: Wish, dataset: Dataset) -> Transfer:
+    """Return the attack that other files lead."""
+    if wish.attack not in (None, "transfer"):
+        raise UsageError(
+            f"'{wish.attack}' is led by the model itself.", fix="Leave --surrogate or --attack out."
+        )
+    others = []
+    for path in wish.surrogates:
+        other, why = _model(path, dataset.inputs)
+        if why:
+            raise UsageError(
+                f"'{path.name}' cannot lead: {why}", fix="Give a file that gives gradients."
+            )
+        others.append(other)
+    return Transfer(surrogates=others)
 
 
 def _parts(

@@ -56,6 +56,14 @@ def attack(
         Path | None,
         typer.Option("--out", metavar="FILE.safetensors", help="Keep the adversarial rows."),
     ] = None,
+    surrogate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--surrogate",
+            metavar="FILE.onnx",
+            help="Another model: do rows that fool it fool this one too? May be repeated.",
+        ),
+    ] = None,
     target: Target = None,
     kind: KindOption = "auto",
     json_only: Json = False,
@@ -69,6 +77,8 @@ def attack(
 
     Example: stillhouse attack digits.onnx --data rows.npz --norm linf --epsilon 0.1
 
+    Example: stillhouse attack theirs.onnx --data rows.npz --epsilon 0.1 --surrogate mine.onnx
+
     Example: stillhouse attack credit.onnx --data rows.csv --target default --norm l2 --epsilon 0.5
     --json
     """
@@ -80,7 +90,8 @@ def attack(
         from stillhouse_flows.intake.hints import Hints
 
         hints = Hints(kind=kind, target=target)
-        wish = Wish(model, data, norm, epsilon, name, rows, seconds, seed, hints, out)
+        others = tuple(surrogate or ())
+        wish = Wish(model, data, norm, epsilon, name, rows, seconds, seed, hints, out, others)
         with show.progress() as progress:
             found = run(wish, show_attack.first_number(progress))
         if json_only:

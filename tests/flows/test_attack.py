@@ -132,3 +132,50 @@ def test_what_was_known_when_the_time_was_up_is_told(place):
 def test_the_guides_five_lines_run(capsys):
     exec(compile(GUIDE.read_text(), str(GUIDE), "exec"), {})
     assert "of 100 rows under linf 0.0313725" in capsys.readouterr().out
+
+
+def test_another_file_leads_a_transfer_also_against_a_black_box(place):
+    led = attack(wish(place, "rounded.onnx", surrogates=(place / "plain.onnx",)), silent)
+    assert led.attack == "transfer"
+    assert led.black_box
+    own = attack(wish(place, attack="pgd"), silent)
+    # the same weights but for the rounding: what fools one fools the other
+    apart = led.result.robust_accuracy[1] - own.result.robust_accuracy[1]
+    assert abs(apart) < 0.1
+    assert led.result.success.any()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"surrogates": ("rounded.onnx",)}, "'rounded.onnx' cannot lead"),
+        ({"surrogates": ("plain.onnx",), "attack": "pgd"}, "led by the model itself"),
+    ],
+)
+def test_a_surrogate_that_cannot_lead_is_refused_by_name(place, more, said):
+    from stillhouse.errors import UsageError
+
+    told = {**more, "surrogates": tuple(place / name for name in more["surrogates"])}
+    with pytest.raises(UsageError, match=said):
+        attack(wish(place, **told), silent)
+
+
+def test_a_category_of_a_table_is_flipped_from_the_command_line(tmp_path):
+    """A model that hangs on a column of names alone, and rows that say so."""
+    draw = np.random.default_rng(0)
+    sums, wards = draw.normal(size=120), draw.integers(0, 2, 120)
+    lines = ["sum,ward,ill"]
+    lines += [f"{s:.3f},{'ab'[w]},{['no', 'yes'][w]}" for s, w in zip(sums, wards, strict=True)]
+    (tmp_path / "rows.csv").write_text("\n".join(lines) + "\n")
+    weight = np.array([[0.1, -2.0], [-0.1, 2.0]], np.float32)
+    bias = np.array([1.0, -1.0], np.float32)
+    gemm = [node("Gemm", ["x", "w", "b"], "y", transB=1)]
+    onnx.save(built(gemm, (2,), w=weight, b=bias), tmp_path / "ward.onnx")
+    arguments = ["attack", str(tmp_path / "ward.onnx"), "--data", str(tmp_path / "rows.csv")]
+    arguments += ["--target", "ill", "--norm", "category", "--epsilon", "1", "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["attack"] == "flip"
+    assert told["clean"][1] == 1.0
+    assert told["robust"][1] == 0.0
