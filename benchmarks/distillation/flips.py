@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from quality import interval
 from quality_sets import Division, digits
+from together import trained
 from torch import Tensor
 
 from stillhouse.architectures.build import build_classifier
@@ -26,7 +27,7 @@ from stillhouse.evaluation import metrics
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
-from stillhouse.training.fit import fit
+from stillhouse.training.fleet import Member
 
 STUDENT = {"name": "mlp", "width": 32, "depth": 2}
 LABELS, BUDGET, SLACK = 300, 0.02, 0.005
@@ -42,20 +43,19 @@ WAYS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def model_of(rows: Dataset, told: Tensor, how: dict[str, Any], seed: int) -> Classifier:
-    """Train one model on rows, with somebody's answers to them."""
-    section = {"student": STUDENT, "epochs": 300, **how}
-    normalize = Normalize.fit(rows.inputs, rows.schema)
-    model = build_classifier(STUDENT, rows.schema, normalize, seed, "student")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        loss = arms.objective("student", section, told)
-    return fit(model, loss, rows, rows.take(torch.arange(0)), budget(section, rows, seed)).model
-
-
-def budget(section: dict[str, Any], rows: Dataset, seed: int) -> Any:
-    """How long a model trains."""
-    return arms.fit_settings(section, len(rows), seed)
+def models_of(
+    rows: Dataset, told: Tensor, ways: list[dict[str, Any]], seed: int
+) -> list[Classifier]:
+    """Train a model each way on rows, with somebody's answers to them."""
+    normalize, made = Normalize.fit(rows.inputs, rows.schema), []
+    for how in ways:
+        section = {"student": STUDENT, "epochs": 300, **how}
+        model = build_classifier(STUDENT, rows.schema, normalize, seed, "student")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            loss = arms.objective("student", section, told)
+        made.append(Member(model, loss, arms.fit_settings(section, len(rows), seed)))
+    return trained(made, rows)
 
 
 def successor(given: Division) -> Dataset:
@@ -102,12 +102,12 @@ def division(number: int) -> dict[str, dict[str, float]]:
     """Return what each way came to on the rows of one division."""
     given = digits(number, epochs=30)
     old = {"supervised": 0.1, "method": {"name": "kd"}}
-    champion = model_of(given.picked, given.answers, old, 0)
+    (champion,) = models_of(given.picked, given.answers, [old], 0)
     rows = successor(given)
     told = logits_of(champion, rows.inputs)
     found = {"champion": counted(champion, champion, given.test)}
     for name, ways in WAYS.items():
-        models = [model_of(rows, told, how, 1) for how in ways]
+        models = models_of(rows, told, ways, 1)
         chosen = picked([counted(model, champion, given.val) for model in models])
         found[name] = counted(models[chosen], champion, given.test)
         print(f"{number}, {name}: {found[name]}, picked {ways[chosen]}", flush=True)

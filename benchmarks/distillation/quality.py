@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from quality_sets import SETS, Division, Problem
 from scipy import stats
+from together import trained
 
 from stillhouse.architectures.build import build_classifier, parameters
 from stillhouse.data.dataset import Dataset
@@ -32,7 +33,7 @@ from stillhouse.evaluation import metrics
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
-from stillhouse.training.fit import fit
+from stillhouse.training.fleet import Member
 
 PICKING = 1_000_003  # a seed that is not judged
 TEMPERATURES = (2.0, 4.0, 8.0)
@@ -93,22 +94,25 @@ def candidates(given: Division, wanted: list[str]) -> dict[str, Specs]:
     return {name: found[name] for name in found if name in wanted and name not in left_out}
 
 
-def trained(
-    given: Division, problem: Problem, method: dict[str, Any], arm: str, seed: int
-) -> Classifier:
-    """One student."""
-    wanted = {"student": problem.student, "method": method}
-    wanted |= {"epochs": problem.epochs, "batch": problem.batch}
-    section = arms.section_of(arm, wanted)
+def students(
+    given: Division, problem: Problem, arm: str, asked: list[tuple[dict[str, Any], int]]
+) -> list[Classifier]:
+    """Return a trained student for each method's settings and seed."""
     rows = arms.rows_of(arm, given.picked)
     normalize = Normalize.fit(rows.inputs, rows.schema)
-    model = build_classifier(problem.student, rows.schema, normalize, seed, "student")
-    budget = arms.fit_settings(section, len(given.picked), seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        pair = Pair(model, given.teacher, rows, budget.steps or 0)
-        loss = arms.objective(arm, section, given.answers, pair=pair)
-    return fit(model, loss, rows, given.val, budget).model
+    made = []
+    for method, seed in asked:
+        wanted = {"student": problem.student, "method": method}
+        wanted |= {"epochs": problem.epochs, "batch": problem.batch}
+        section = arms.section_of(arm, wanted)
+        model = build_classifier(problem.student, rows.schema, normalize, seed, "student")
+        budget = arms.fit_settings(section, len(given.picked), seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            pair = Pair(model, given.teacher, rows, budget.steps or 0)
+            loss = arms.objective(arm, section, given.answers, pair=pair)
+        made.append(Member(model, loss, budget))
+    return trained(made, rows)
 
 
 def accuracy(model: torch.nn.Module, rows: Dataset) -> float:
@@ -123,13 +127,11 @@ def judged(
     arm = name if name in CONTROLS else "student"
     scores = [0.0]
     if len(specs) > 1:
-        scores = [
-            accuracy(trained(given, problem, spec, arm, PICKING), given.val) for spec in specs
-        ]
+        tried = students(given, problem, arm, [(spec, PICKING) for spec in specs])
+        scores = [accuracy(model, given.val) for model in tried]
     chosen = specs[scores.index(max(scores))]
-    return [
-        accuracy(trained(given, problem, chosen, arm, seed), given.test) for seed in range(seeds)
-    ], chosen
+    taught = students(given, problem, arm, [(chosen, seed) for seed in range(seeds)])
+    return [accuracy(model, given.test) for model in taught], chosen
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:

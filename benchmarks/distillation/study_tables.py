@@ -1,6 +1,5 @@
 """What the runs of `study.py` come to: their intervals, and the tables of the docs."""
 
-import math
 import statistics
 from typing import Any
 
@@ -9,61 +8,58 @@ from scipy import stats
 OURS = ("ours", "ours, halving")
 
 
-def interval(values: list[float]) -> tuple[float, float, float]:
+Interval = tuple[float | None, float, float | None]
+PLAIN, OTHER = "plain loop", "torchdistill 1.1.5"
+
+
+def interval(values: list[float]) -> Interval:
+    """Return a mean with its 95 % interval of Student's t; one value alone has none."""
     mean = statistics.fmean(values)
     if len(values) < 2:
-        return -math.inf, mean, math.inf
+        return None, mean, None
     half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values)
     return mean - half / len(values) ** 0.5, mean, mean + half / len(values) ** 0.5
 
 
+def whole(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the seeds that have been through our sides and the plain loop."""
+    return [run for run in runs if {*OURS, PLAIN} <= set(run["sides"])]
+
+
 def table(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One line a side: seconds, how many times faster we are on the same seed, and accuracy; of the
-    seeds that have all sides.
+    """One line a side, of the seeds that it has been through: seconds, how many times faster we are
+    on the same seed, and accuracy.
     """
-    runs, rows = whole({"runs": runs}), []
-    if not runs or "plain loop" not in runs[0]["sides"]:
-        return []
-    for side in runs[0]["sides"]:
-        own = [run["sides"][side] for run in runs]
-        over = {
-            name: interval(
-                [
-                    it["seconds"] / run["sides"][name]["seconds"]
-                    for it, run in zip(own, runs, strict=True)
-                ]
-            )
+    rows = []
+    for side in (*OURS, PLAIN, OTHER):
+        mine = [run["sides"] for run in whole(runs) if side in run["sides"]]
+        if not mine:
+            continue
+        own = [sides[side] for sides in mine]
+        faster, halving = (
+            interval([sides[side]["seconds"] / sides[name]["seconds"] for sides in mine])
             for name in OURS
-        }
+        )
+        less = [sides[PLAIN]["accuracy"] - sides[side]["accuracy"] for sides in mine]
         rows.append(
             {
                 "side": side,
+                "seeds": len(mine),
                 "seconds": interval([it["seconds"] for it in own]),
-                "faster": over["ours"],
-                "faster, halving": over["ours, halving"],
+                "faster": faster,
+                "faster, halving": halving,
                 "accuracy": interval([it["accuracy"] for it in own]),
-                "less accurate than plain": interval(
-                    [
-                        run["sides"]["plain loop"]["accuracy"] - it["accuracy"]
-                        for it, run in zip(own, runs, strict=True)
-                    ]
-                ),
+                "less accurate than plain": interval(less),
             }
         )
     return rows
 
 
-def several(values: tuple[float, float, float], digits: int) -> str:
+def several(values: Interval, digits: int) -> str:
     """Return a mean with its interval; from one seed there is none."""
     low, mean, high = values
     told = f"{mean:.{digits}f}"
-    return f"{told} [{low:.{digits}f}, {high:.{digits}f}]" if math.isfinite(low) else told
-
-
-def whole(told: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the seeds that have been through all sides that any has."""
-    every = {side for run in told["runs"] for side in run["sides"]}
-    return [run for run in told["runs"] if every == set(run["sides"])]
+    return told if low is None else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def times(studies: list[dict[str, Any]]) -> str:
@@ -75,10 +71,12 @@ def times(studies: list[dict[str, Any]]) -> str:
     ]
     for told in studies:
         rows = {row["side"]: row for row in told["rows"]}
-        plain, other = rows["plain loop"], rows.get("torchdistill 1.1.5")
+        plain, other = rows[PLAIN], rows.get(OTHER)
+        seeds = "" if other is None or other["seeds"] == plain["seeds"] else other["seeds"]
+        fewer = f" (of {seeds} seed)" if seeds else ""
         lines.append(
-            f"| `{told['set']}`, {len(whole(told))} | {plain['seconds'][1]:.1f} "
-            f"| {'' if other is None else format(other['seconds'][1], '.1f')} "
+            f"| `{told['set']}`, {plain['seeds']} | {plain['seconds'][1]:.1f} "
+            f"| {'' if other is None else format(other['seconds'][1], '.1f') + fewer} "
             f"| {rows[OURS[0]]['seconds'][1]:.2f} | {several(plain['faster'], 1)} "
             f"| {'' if other is None else several(other['faster'], 1)} "
             f"| {rows[OURS[1]]['seconds'][1]:.2f} | {several(plain['faster, halving'], 1)} |"
@@ -95,10 +93,10 @@ def reached(studies: list[dict[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for told in studies:
-        rows, runs = {row["side"]: row for row in told["rows"]}, whole(told)
+        rows, runs = {row["side"]: row for row in told["rows"]}, whole(told["runs"])
         accuracies = [
             several(rows[side]["accuracy"], 2) if side in rows else ""
-            for side in ("plain loop", "torchdistill 1.1.5", *OURS)
+            for side in (PLAIN, OTHER, *OURS)
         ]
         less = [several(rows[side]["less accurate than plain"], 2) for side in OURS]
         loads = [side["load"] for run in runs for side in run["sides"].values()]
