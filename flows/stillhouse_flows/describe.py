@@ -23,7 +23,7 @@ def describe(path: Path, root: Path, hints: Hints) -> dict[str, Any]:
         DataError: Its rows cannot be divided.
     """
     guess, dataset = read(look.guess(path, root, hints), root)
-    made = plan(dataset, guess, root)
+    made = plan(dataset, guess)
     schema, labelled = dataset.schema, dataset.targets[known(dataset.targets)]
     return {
         "file": str(path),

@@ -127,7 +127,7 @@ def begin(wish: Wish) -> Plan | None:
     torch.set_num_threads(environment.prepare(root).threads)  # as the run will have
     _bring_module(teacher, root)
     guess, dataset = read(guess, root)
-    made = replace(plan(dataset, guess, root, wish.student_spec), teacher=teacher)
+    made = replace(plan(dataset, guess, wish.student_spec), teacher=teacher)
     made = pace.sized(made, pace.measure(made, dataset, root, SYSTEM), seconds)
     write_atomic(root / ASKED, dump_json(wish.as_dict()))
     write(root / "dvc.yaml", dvc_yaml())

@@ -128,7 +128,7 @@ def _looked_at(wish: Wish, own: str) -> tuple[Guess, Plan, str]:
     found = _stand_in(wish) if wish.data is None else look.guess(wish.data, wish.root, wish.hints)
     guess, dataset = read(found, wish.root)
     student = OWN_NET if wish.torch else None
-    return guess, plan(dataset, guess, wish.root, student), dataset.schema.kind
+    return guess, plan(dataset, guess, student), dataset.schema.kind
 
 
 def _stand_in(wish: Wish) -> Guess:

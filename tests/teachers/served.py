@@ -96,6 +96,21 @@ class Handler(BaseHTTPRequestHandler):
             found = [row[::-1] for row in found]
         self._say(rows, list(reversed(found)))
 
+    def tells(self, asked: Speech) -> None:
+        """Say a quantity of a table's rows: 100 times their first column, flat."""
+        said = [100.0 * row["x"] for row in asked["inputs"]]
+        self._send(200, json.dumps({"rows": asked["rows"], "values": said}).encode())
+
+    def spreads(self, asked: Speech) -> None:
+        """Say its quantiles, by name, in an order of its own."""
+        said = [[row["x"] + 1, row["x"], row["x"] - 1] for row in asked["inputs"]]
+        told = {"rows": asked["rows"], "values": said, "classes": ["q0.9", "q0.5", "q0.1"]}
+        self._send(200, json.dumps(told).encode())
+
+    def overflows(self, asked: Speech) -> None:
+        said = [1e300 for _ in asked["rows"]]
+        self._send(200, json.dumps({"rows": asked["rows"], "values": said}).encode())
+
     # --- misbehaviours ----------------------------------------------------------------------------
 
     def half(self, asked: Speech) -> None:

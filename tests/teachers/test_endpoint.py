@@ -9,7 +9,7 @@ from teachers.served import WEIGHT, Server, certificate, serving
 
 from stillhouse.clock import ManualClock
 from stillhouse.data.dataset import Dataset
-from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.schema import Feature, Quantity, Schema
 from stillhouse.errors import (
     OverBudget,
     ServerUnreachable,
@@ -295,3 +295,49 @@ def test_a_certificate_that_nobody_signed_is_not_waved_through(
         assert secure.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
         ask(oracle(secure, rows), rows)
+
+
+def flats(*quantiles: float) -> Dataset:
+    quantity = Quantity("price", "eur", quantiles)
+    schema = Schema("table", (1,), (), (Feature("x"),), "regression", quantity)
+    inputs = torch.arange(12.0)[:, None]
+    return Dataset(inputs, 100 * inputs[:, 0], schema, torch.arange(12))
+
+
+def test_a_quantitys_values_come_in_its_own_unit(server: Server, tmp_path: Path) -> None:
+    server.behave, rows = "tells", flats()
+    found = ask(oracle(server, rows, tmp_path), rows)
+    assert torch.equal(found[:, 0], rows.targets)
+    again = oracle(server, rows, tmp_path)
+    assert torch.equal(ask(again, rows), found)
+    assert server.asked == rows.rows.tolist()
+    again.require_same(rows.inputs[:4], rows.rows[:4])
+
+
+def test_quantiles_are_matched_by_their_names(server: Server) -> None:
+    server.behave, rows = "spreads", flats(0.1, 0.5, 0.9)
+    found = ask(oracle(server, rows), rows)
+    assert torch.equal(found, rows.inputs + torch.tensor([-1.0, 0.0, 1.0]))
+
+
+def test_a_quantity_that_is_answered_otherwise_now_is_told(server: Server, tmp_path: Path) -> None:
+    server.behave, rows = "tells", flats()
+    asked = oracle(server, rows, tmp_path)
+    ask(asked, rows)
+    asked._purse.keep([next(iter(asked._purse._kept))], torch.tensor([[5000.0]]))
+    with pytest.raises(SourceError, match=r"now answers .*0 otherwise"):
+        asked.require_same(rows.inputs[:4], rows.rows[:4])
+
+
+@pytest.mark.parametrize(
+    ("behave", "said"),
+    [
+        ("overflows", "not a finite number for 8 rows"),
+        ("garbage", "no JSON of the right form"),
+        ("spreads", "3 numbers a row, 'price' is told by 1"),
+    ],
+)
+def test_what_is_no_quantity_is_refused(server: Server, behave: str, said: str) -> None:
+    server.behave = behave
+    with pytest.raises(SourceError, match=said):
+        ask(oracle(server, flats()), flats())

@@ -70,6 +70,8 @@ class Schema:
         quantity: What a regression tells; None for classes.
         positive: Of two classes the one that is looked for; empty: the second.
         constraints: What holds between the columns of every row, such as `systolic > diastolic`.
+        rate: Samples a second of the recordings that rows come from, where files say it; 0: none
+            does.
     """
 
     kind: Kind
@@ -81,6 +83,7 @@ class Schema:
     quantity: Quantity | None = field(default=None, repr=False)
     positive: str = field(default="", repr=False)
     constraints: tuple[str, ...] = field(default=(), repr=False)
+    rate: int = field(default=0, repr=False)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -112,7 +115,8 @@ class Schema:
     @property
     def identity(self) -> str:
         """All of it as text; equal schemas have equal ones."""
-        told = [repr(value) for value in (self.quantity, self.positive, self.constraints) if value]
+        more = (self.quantity, self.positive, self.constraints, self.rate)
+        told = [repr(value) for value in more if value]
         return "".join([repr(self), *told])
 
     @classmethod
@@ -131,7 +135,8 @@ class Schema:
             Quantity(**{**told, "quantiles": tuple(told["quantiles"])}) if told else None,
             value.get("positive", ""),
             tuple(value.get("constraints", ())),
+            value.get("rate", 0),
         )
 
 
-_OPTIONAL = frozenset({"quantity", "positive", "constraints"})
+_OPTIONAL = frozenset({"quantity", "positive", "constraints", "rate"})

@@ -173,18 +173,31 @@ def _nearer(dataset: Dataset, split: Split) -> str:
     if split.by != "group" or dataset.groups is None or split.val_groups or split.test_groups:
         return ""
     names, rows = _sizes(dataset)
-    away, seed = min((_away(seed, names, rows, split), seed) for seed in range(SEEDS))
-    if away >= _away(split.seed, names, rows, split):
+    seed = nearest_seeds(dataset, split)[0]
+    if _away(seed, names, rows, split) >= _away(split.seed, names, rows, split):
         return ""
-    best = _shares([_hashed(name, replace(split, seed=seed)) for name in names], rows)
-    return f" prepare.split.seed: {seed} comes nearest ({_percent(best)})."
+    best = replace(split, seed=seed)
+    found = _shares([_hashed(name, best) for name in names], rows)
+    return f" prepare.split.seed: {seed} comes nearest ({_percent(found)})."
+
+
+def nearest_seeds(dataset: Dataset, split: Split) -> list[int]:
+    """Return seeds of a split by group, those first whose divisions come nearest to its shares.
+
+    Args:
+        dataset: Rows that have groups.
+        split: By group; its own seed is not looked at.
+    """
+    names, rows = _sizes(dataset)
+    return sorted(range(SEEDS), key=lambda seed: (_away(seed, names, rows, split), seed))
 
 
 def _away(seed: int, names: list[bytes], rows: list[float], split: Split) -> float:
     """Return how far a seed's division is from the shares asked for; a part without a group is
     worst.
     """
-    places = [_hashed(name, replace(split, seed=seed)) for name in names]
+    other = replace(split, seed=seed)
+    places = [_hashed(name, other) for name in names]
     asked = (1 - split.val - split.test, split.val, split.test)
     empty = len({TRAIN, VAL, TEST} - set(places))
     found = _shares(places, rows)
@@ -235,6 +248,15 @@ def _require_three_groups(dataset: Dataset, split: Split) -> None:
             )
 
 
+def _mended(dataset: Dataset, split: Split) -> str:
+    """Return what helps against a division that is none; looked for only where one is."""
+    units = {"row": "rows", "group": "groups", "time": "points in time"}[split.by]
+    fix = f"Bring more {units}, change prepare.split.val or prepare.split.test" + (
+        "." if split.by == "time" else ", or try another prepare.split.seed."
+    )
+    return fix + _nearer(dataset, split)
+
+
 def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
     """Return the classes that val or test lack, as sentences; refuse splits that nothing can be
     learned from or measured on.
@@ -243,11 +265,6 @@ def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
         DataError: A split has no labelled row or only one class, or train lacks a class.
     """
     _require_three_groups(dataset, split)
-    units = {"row": "rows", "group": "groups", "time": "points in time"}[split.by]
-    fix = f"Bring more {units}, change prepare.split.val or prepare.split.test" + (
-        "." if split.by == "time" else ", or try another prepare.split.seed."
-    )
-    fix += _nearer(dataset, split)
     absent, sort = [], targets_of(dataset.schema)
     for name, place in NAMES.items():
         targets = dataset.targets[(places == place) & known(dataset.targets)]
@@ -255,20 +272,20 @@ def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
             raise DataError(
                 f"no labelled row of {len(dataset)} falls into {name}.",
                 where="prepare.split",
-                fix=fix,
+                fix=_mended(dataset, split),
             )
         if alike := sort.alike(targets):
             raise DataError(
                 f"{name} has {len(targets)} labelled row(s) {alike}.",
                 where="prepare.split",
-                fix=fix,
+                fix=_mended(dataset, split),
             )
         missing = sort.lacking(targets)
         if missing and place == TRAIN:
             raise DataError(
                 f"no row of {missing[0]} falls into train, so that it cannot be learned.",
                 where="prepare.split",
-                fix=fix,
+                fix=_mended(dataset, split),
             )
         absent += [
             f"{name} has no row of {lacking}; nothing is measured of it there."

@@ -17,11 +17,12 @@ from stillhouse.clock import SYSTEM, Clock
 from stillhouse.config import Count, NonNegative, Positive
 from stillhouse.data.schema import Schema
 from stillhouse.errors import ServerUnreachable, SettingsError, SourceError
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.teachers import speech
 from stillhouse.teachers.address import Address, networks, parse, settle
 from stillhouse.teachers.ask import naming
 from stillhouse.teachers.classes import order
-from stillhouse.teachers.probabilities import log_probabilities
+from stillhouse.teachers.probabilities import outputs_of
 from stillhouse.teachers.purse import Purse
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.teachers.wire import Lost, Reply, TooLarge, Untrusted, post
@@ -34,16 +35,20 @@ FIRST_WAIT = 0.5  # s, doubled with every try
 BYTES_A_ROW, BYTES_BESIDE = 65_536, 65_536  # 2,000 classes of 32 characters each
 MAY_PASS = frozenset({408, 425, 429, 500, 502, 503, 504})
 UNPAID = frozenset({408, 425, 429, 503})  # refused before the rows were looked at
-CHANGED = 0.02  # of a probability; a server may round otherwise from one machine to the next
+# Of a probability, or of a quantity's spread: a server may round otherwise from one machine to the
+# next.
+CHANGED = 0.02
 
 
 class Endpoint(Teacher):
-    """Asks an HTTP endpoint for probabilities and keeps every answer under `.stillhouse/answers/`,
-    so that a killed run, another trial and the next retraining pay for no row twice.
+    """Asks an HTTP endpoint for probabilities, or a quantity's values, and keeps every answer under
+    `.stillhouse/answers/`, so that a killed run, another trial and the next retraining pay for no
+    row twice.
 
     It is sent `{"rows": [7, 9], "inputs": [[…], […]]}` and must answer `{"rows": [7, 9],
     "probabilities": [[…], […]]}`, with `"classes": [names by column]` where their order is not the
-    data's. A table's row is an object by column name; an image or a series is nested lists.
+    data's; of a quantity `{"rows": [7, 9], "values": [3.5, 4.25]}`. A table's row is an object by
+    column name; an image or a series is nested lists.
 
     Args:
         url: `https://host/path`; http is for this machine alone, unless `plain`.
@@ -97,13 +102,6 @@ class Endpoint(Teacher):
         self.allow = networks(allow, "teacher.allow")
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
-        quantity = lesson.train.schema.quantity
-        if quantity is not None:
-            raise SettingsError(
-                f"an endpoint is asked for probabilities, and '{quantity.name}' is a quantity.",
-                where="teacher.name",
-                fix="Ask it yourself and bring its answers: {name: predictions, path: …}.",
-            )
         order(self.classes, lesson.train.schema, where="teacher.classes")
         return {FORM: dump_json({"url": self.url, "version": self.version})}
 
@@ -145,7 +143,9 @@ class Asked(Oracle):
         self.usd_per_row = settings.usd_per_row
 
     def keep_in(self, folder: Path) -> None:
-        said = [self._settings.url, self._settings.version, list(self._schema.classes)]
+        quantity = self._schema.quantity
+        told = self._schema.outputs if quantity is None else (quantity.name, *quantity.outputs)
+        said = [self._settings.url, self._settings.version, list(told)]
         self._purse.open(folder / sha256_bytes(dump_json(said))[:16])
 
     def unpaid(self, inputs: Tensor) -> int:
@@ -159,8 +159,8 @@ class Asked(Oracle):
         for part in self._parts(keys, rows.tolist()):
             self._keep(part, keys, self._ask(inputs[part], rows[part]))
         if not keys:
-            return torch.empty(0, len(self._schema.classes))
-        return log_probabilities(torch.stack([self._purse[key] for key in keys]))
+            return torch.empty(0, len(self._schema.outputs))
+        return self._outputs(torch.stack([self._purse[key] for key in keys]))
 
     def require_same(self, inputs: Tensor, rows: Tensor) -> None:
         keys = _keys(inputs)
@@ -169,7 +169,8 @@ class Asked(Oracle):
             return
         now = self._ask(inputs[known], rows[known])
         kept = torch.stack([self._purse[keys[at]] for at in known])
-        far = (now - kept).abs().amax(dim=1) > CHANGED
+        moved = task_of(self._schema).moved(self._outputs(now), self._outputs(kept))
+        far = moved > CHANGED
         if far.any():
             raise SourceError(
                 f"it now answers {naming(rows[known][far])} otherwise than when its answers were "
@@ -178,6 +179,10 @@ class Asked(Oracle):
                 fix="If the model behind it changed, set another teacher.version: all rows are "
                 "asked anew.",
             )
+
+    def _outputs(self, said: Tensor) -> Tensor:
+        form = "probabilities" if self._schema.quantity is None else "values"
+        return outputs_of(said, form).float()
 
     def _parts(self, keys: list[bytes], rows: list[int]) -> list[list[int]]:
         """Return positions to ask about, a request each; no request holds a row or a number
@@ -201,7 +206,7 @@ class Asked(Oracle):
     def _ask(self, inputs: Tensor, rows: Tensor) -> Tensor:
         body = speech.question(inputs, rows, self._schema)
         data = self._answer(body, len(rows))
-        return speech.probabilities(
+        return speech.answers(
             data, rows, self._schema, classes=self._settings.classes, where=self._settings.shown
         )
 
@@ -247,7 +252,7 @@ class Asked(Oracle):
             raise SourceError(
                 f"it answers more than {most:,} bytes to {rows} rows.",
                 where=settings.shown,
-                fix="It must answer probabilities alone.",
+                fix="It must answer numbers alone: probabilities, or a quantity's values.",
             ) from None
         if reply.status in UNPAID:
             self._purse.refund(rows)

@@ -5,6 +5,9 @@
 
 A table's row is sent as an object by column name, a category by its name, a missing cell as null;
 an image or a series as nested lists, in data space. `classes` may be left out of the answer.
+
+Of a quantity it says `"values": [3.5, 4.25]`, or a list a row where quantiles are told (`"classes"`
+then names them: q0.1, q0.5, q0.9).
 """
 
 import json
@@ -17,12 +20,15 @@ from torch import Tensor
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.ask import naming
-from stillhouse.teachers.classes import order
+from stillhouse.teachers.classes import order, require_count
 from stillhouse.teachers.probabilities import ROUNDING, SUM_TOLERANCE
 
 DEPTH = 4  # an answer is an object of lists of lists of numbers
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
-FIX = "The answer must be {rows: […], probabilities: [[…]]}, a row of C probabilities each."
+FORMS = {
+    "probabilities": "{rows: […], probabilities: [[…]]}, a row of C probabilities each",
+    "values": "{rows: […], values: […]}, a number a row, in the quantity's unit",
+}
 
 
 def question(inputs: Tensor, rows: Tensor, schema: Schema) -> bytes:
@@ -46,11 +52,11 @@ def _cells(row: list[float], schema: Schema) -> dict[str, Any]:
     return found
 
 
-def probabilities(
+def answers(
     data: bytes, rows: Tensor, schema: Schema, *, classes: tuple[str, ...], where: str
 ) -> Tensor:
-    """Return what an answer says of rows [B], in their order: [B, C], float64, classes in the
-    data's order.
+    """Return what an answer says of rows [B], in their order: probabilities, or a quantity's
+    values, [B, C], float64, classes (or quantiles) in the data's order.
 
     Args:
         data: The answer's bytes.
@@ -61,36 +67,45 @@ def probabilities(
 
     Raises:
         SourceError: It is not JSON of that form, leaves a row out or adds one, names other classes,
-            or a row's numbers are no probabilities; the row is named.
+            or a row's numbers are no probabilities, or none at all; the row is named.
     """
-    held = _read(data, where)
-    found = _numbers(held, where)
-    places = _places(held["rows"], rows, where)
-    names = _names(held.get("classes"), where) or classes
-    if found.shape[1] != len(schema.classes):
+    key = "probabilities" if schema.quantity is None else "values"
+    fix = f"The answer must be {FORMS[key]}."
+    held = _read(data, key, where, fix)
+    found = _numbers(held[key], key, where, fix)
+    places = _places(held["rows"], rows, where, fix)
+    names = _names(held.get("classes"), where, fix) or classes
+    if schema.quantity is None and found.shape[1] != len(schema.classes):
         raise SourceError(
             f"it answers {found.shape[1]} probabilities a row, the data have "
             f"{len(schema.classes)} classes.",
             where=where,
             fix="Bring a teacher of these classes.",
         )
+    require_count(found.shape[1], schema, where=where)
     columns = order(names, schema, where=where)
+    if len(found) != len(rows):
+        raise SourceError(
+            f"it answers {len(found)} rows of {key} to {len(rows)} rows.", where=where, fix=fix
+        )
     ordered = found[places][:, columns]
-    _require_probabilities(ordered, rows, where)
+    _require_finite(ordered, rows, where)
+    if schema.quantity is None:
+        _require_probabilities(ordered, rows, where)
     return ordered
 
 
-def _read(data: bytes, where: str) -> dict[str, Any]:
+def _read(data: bytes, key: str, where: str, fix: str) -> dict[str, Any]:
     try:
         _require_shallow(data)
         found = json.loads(data, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         shown = data[:60].decode("utf-8", "replace")
         raise SourceError(
-            f"it answers no JSON of the right form ({error}): {shown!r}.", where=where, fix=FIX
+            f"it answers no JSON of the right form ({error}): {shown!r}.", where=where, fix=fix
         ) from None
-    if not isinstance(found, dict) or not {"rows", "probabilities"} <= set(found):
-        raise SourceError("its answer has no 'rows' or no 'probabilities'.", where=where, fix=FIX)
+    if not isinstance(found, dict) or not {"rows", key} <= set(found):
+        raise SourceError(f"its answer has no 'rows' or no '{key}'.", where=where, fix=fix)
     return found
 
 
@@ -106,19 +121,18 @@ def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
-def _numbers(held: dict[str, Any], where: str) -> Tensor:
-    given = held["probabilities"]
+def _numbers(given: Any, key: str, where: str, fix: str) -> Tensor:
+    if isinstance(given, list) and key == "values":
+        given = [row if isinstance(row, list) else [row] for row in given]
     if not isinstance(given, list) or not given or not all(_is_row(row, given[0]) for row in given):
         raise SourceError(
-            "its probabilities are not a list of equally long lists of numbers.",
-            where=where,
-            fix=FIX,
+            f"its {key} are not a list of equally long lists of numbers.", where=where, fix=fix
         )
     try:
         return torch.tensor(given, dtype=torch.float64)
     except (OverflowError, ValueError, RuntimeError):
         raise SourceError(
-            "a probability is a number that no computer holds.", where=where, fix=FIX
+            "it answers a number that no computer holds.", where=where, fix=fix
         ) from None
 
 
@@ -131,10 +145,10 @@ def _is_row(row: Any, first: Any) -> bool:
     )
 
 
-def _places(given: Any, rows: Tensor, where: str) -> list[int]:
+def _places(given: Any, rows: Tensor, where: str, fix: str) -> list[int]:
     """Return where each asked row stands in the answer."""
     if not isinstance(given, list) or not all(type(number) is int for number in given):
-        raise SourceError("its rows are no list of whole numbers.", where=where, fix=FIX)
+        raise SourceError("its rows are no list of whole numbers.", where=where, fix=fix)
     wanted = rows.tolist()
     missing = [row for row in wanted if row not in set(given)]
     if missing:
@@ -153,31 +167,37 @@ def _places(given: Any, rows: Tensor, where: str) -> list[int]:
     return [at[row] for row in wanted]
 
 
-def _names(given: Any, where: str) -> tuple[str, ...]:
+def _names(given: Any, where: str, fix: str) -> tuple[str, ...]:
     if given is None:
         return ()
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
-        raise SourceError("its classes are no list of names.", where=where, fix=FIX)
+        raise SourceError("its classes are no list of names.", where=where, fix=fix)
     return tuple(given)
 
 
-def _require_probabilities(found: Tensor, rows: Tensor, where: str) -> None:
-    if len(found) != len(rows):
+def _require_finite(found: Tensor, rows: Tensor, where: str) -> None:
+    bad = ~found.float().isfinite().all(dim=1)  # so they are kept and learned from
+    if bad.any():
         raise SourceError(
-            f"it answers {len(found)} rows of probabilities to {len(rows)} rows.",
+            f"its answer is not a finite number for {naming(rows[bad])}: {_shown(found[bad])}.",
             where=where,
-            fix=FIX,
+            fix="The endpoint must answer every row with numbers.",
         )
+
+
+def _require_probabilities(found: Tensor, rows: Tensor, where: str) -> None:
     faults = (
-        (~found.isfinite().all(dim=1), "is not a finite number"),
         (((found < 0) | (found > 1 + ROUNDING)).any(dim=1), "is not in [0, 1]"),
         ((found.sum(dim=1) - 1).abs() > SUM_TOLERANCE, f"does not sum to 1 within {SUM_TOLERANCE}"),
     )
     for bad, why in faults:
         if bad.any():
-            shown = ", ".join(f"{value:.4g}" for value in found[bad][0][:5].tolist())
             raise SourceError(
-                f"its answer {why} for {naming(rows[bad])}: {shown} ….",
+                f"its answer {why} for {naming(rows[bad])}: {_shown(found[bad])} ….",
                 where=where,
                 fix="The endpoint must answer probabilities (softmax), not scores.",
             )
+
+
+def _shown(found: Tensor) -> str:
+    return ", ".join(f"{value:.4g}" for value in found[0][:5].tolist())

@@ -1,9 +1,6 @@
 """What a quick model reaches on held-out rows: the ground on which bounds are chosen."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,18 +9,19 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.evaluation.metrics import balanced_accuracy
 from stillhouse.evaluation.ranking import auc
 from stillhouse.models.normalize import Normalize
-from stillhouse.teachers.sklearn import Sklearn
-from stillhouse.teachers.teacher import Lesson
+from stillhouse.teachers.estimators import Model, trained
 
 ROWS = 4000  # that it learns from, and that it is asked about
+TABLE_ROWS, TABLE_CELLS = 20_000, 10_000_000  # of a table, whose rows are quick to learn from
 # Accuracy says little where one class has more than this share of the rows, or the rarest less than
 # this part of an equal share.
 MAIN, RARE, MANY = 0.8, 0.35, 10
+MAIN_OF_TWO = 0.7  # of two classes: who says nothing else looks good already
 SIGNAL = 0.03  # above guessing, below which a quick model found next to nothing
 BOOSTING, LINE = "gradient boosting", "a straight line"
-BOOSTED: Mapping[str, Any] = {"estimator": "gradient_boosting", "trees": 40, "depth": 4}
-STRAIGHT: Mapping[str, Any] = {"estimator": "logistic_regression"}
-FOREST: Mapping[str, Any] = {"estimator": "random_forest", "trees": 40, "depth": 12}
+BOOSTED = Model("gradient_boosting", 40, 4, None, balanced=False, seed=0)
+STRAIGHT = Model("logistic_regression", None, None, None, balanced=False, seed=0)
+FOREST = Model("random_forest", 40, 12, None, balanced=False, seed=0)
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,8 @@ class Baseline:
         rare: Whether a class is rare.
         smallest: Share of the rarest class.
         classes: How many there are.
+        alike: How many rows of val say as much as one that stands alone: rows of one group are
+            right and wrong together. At least 1.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Baseline:
     rare: bool
     smallest: float
     classes: int
+    alike: float = 1.0
 
     @property
     def found(self) -> bool:
@@ -60,40 +61,38 @@ class Baseline:
         return rows * min(self.smallest * self.classes, 1.0) if self.rare else rows
 
 
-def measure(train: Dataset, val: Dataset, root: Path) -> Baseline:
+def measure(train: Dataset, val: Dataset) -> Baseline:
     """Return what the better of a few quick models reaches: of tables gradient boosting or a
     straight line, of others a small forest.
 
     Args:
         train: With all targets; of many rows, some are drawn.
         val: Held-out rows.
-        root: The folder of params.yaml.
     """
-    rows, asked = _some(train.labelled), _some(val.labelled)
+    rows, asked = _some(train), _some(val)
     if train.schema.task == "regression":
-        line, trees = _line(rows, asked), _r2(_asked(rows, asked, root, BOOSTED), asked)
+        line, trees = _line(rows, asked), _r2(_asked(rows, asked, BOOSTED), asked)
         found = Baseline(LINE, "r2", line, 0.0, False, 1.0, 1)
         return found if line >= trees else replace(found, name=BOOSTING, reached=trees)
     shares = torch.bincount(train.labelled.targets, minlength=len(train.classes)).double()
     shares /= shares.sum()
     few = len(shares) < MANY and float(shares.min()) * len(shares) < RARE
-    rare = few or float(shares.max()) > MAIN
+    rare = few or float(shares.max()) > (MAIN_OF_TWO if len(shares) == 2 else MAIN)
     table = train.schema.kind == "table"
     tried = {BOOSTING: BOOSTED, LINE: STRAIGHT} if table else {"a small forest": FOREST}
+    said = rare, float(shares.min()), len(shares)
     made = [
-        Baseline(name, *_marks(logits, asked, shares, rare), rare, float(shares.min()), len(shares))
-        for name, settings in tried.items()
-        for logits in [_asked(rows, asked, root, {**settings, "balanced": rare})]
+        Baseline(name, *_marks(logits, asked, shares, rare), *said, _alike(logits, asked))
+        for name, model in tried.items()
+        for logits in [_asked(rows, asked, replace(model, balanced=rare))]
     ]
     return max(made, key=lambda each: each.reached)
 
 
-def _asked(rows: Dataset, asked: Dataset, root: Path, settings: Mapping[str, Any]) -> Tensor:
+def _asked(rows: Dataset, asked: Dataset, model: Model) -> Tensor:
     """Return the answers of a quick model that learned from rows."""
-    teacher = Sklearn(**settings)
-    lesson = Lesson(rows, asked, root, root, 0, lambda done, total, note: None)
-    oracle = teacher.recall(teacher.learn(lesson), rows.schema)
-    return oracle.logits(asked.inputs, asked.rows)
+    made = trained(model, rows.inputs, rows.targets, rows.schema)
+    return made.logits(asked.inputs, asked.rows)
 
 
 def _r2(told: Tensor, asked: Dataset) -> float:
@@ -110,6 +109,26 @@ def _marks(logits: Tensor, asked: Dataset, shares: Tensor, rare: bool) -> tuple[
         return "balanced_accuracy", balanced_accuracy(logits, asked.targets), 1 / len(shares)
     right = (logits.argmax(1) == asked.targets).double().mean()
     return "accuracy", float(right), float(shares.max())
+
+
+def _alike(logits: Tensor, asked: Dataset) -> float:
+    """Return the design effect of rows that come in groups: how much more the share of right
+    answers varies than that of as many rows, each for itself.
+
+    Source:
+        Kish 1965, Survey Sampling, section 5.4; the clusters' variance as of a ratio.
+    """
+    right = (logits.argmax(1) == asked.targets).double()
+    missed = right - right.mean()
+    alone = float(missed.square().sum())
+    if asked.groups is None or not alone:
+        return 1.0
+    of = asked.groups.unique(return_inverse=True)[1]
+    count = int(of.max()) + 1
+    if count < 2:
+        return 1.0
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, of, missed)
+    return max(1.0, float(sums.square().sum()) / alone * count / (count - 1))
 
 
 def _line(rows: Dataset, asked: Dataset) -> float:
@@ -129,7 +148,11 @@ def _one(encoded: Tensor) -> Tensor:
 
 
 def _some(dataset: Dataset) -> Dataset:
-    if len(dataset) <= ROWS:
-        return dataset
-    order: Tensor = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    return dataset.take(order[:ROWS].sort().values)
+    """Return the labelled rows, or of many some."""
+    there, most = dataset.labelled, ROWS
+    if dataset.schema.tabular:
+        most = min(TABLE_ROWS, max(ROWS, TABLE_CELLS // Normalize.empty(dataset.schema).shape[0]))
+    if len(there) <= most:
+        return there
+    order: Tensor = torch.randperm(len(there), generator=torch.Generator().manual_seed(0))
+    return there.take(order[:most].sort().values)

@@ -63,6 +63,7 @@ def prepare_text(guess: Guess, plan: Plan, kind: str) -> str:
         *[comment(note, 2) for note in (*guess.notes, *plan.notes)],
         f"  kind: {kind}",
         source_text(guess),
+        *_positive(plan),
         f"  split: {flow(plan.split)} # {held}: {plan.rows['train']:,} / {plan.rows['val']:,} / "
         f"{plan.rows['test']:,} rows",
         f"  labelled: {flow(plan.labelled)} # train rows that the student sees with labels; null: "
@@ -70,6 +71,12 @@ def prepare_text(guess: Guess, plan: Plan, kind: str) -> str:
         f"  unlabelled: {plan.unlabelled} # and without: the teacher's answers stand in",
     ]
     return "\n".join(lines)
+
+
+def _positive(plan: Plan) -> list[str]:
+    if plan.positive is None:
+        return []
+    return [f"  positive: {flow(plan.positive)} # the class that is looked for"]
 
 
 def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: list[str]) -> str:

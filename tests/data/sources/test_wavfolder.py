@@ -1,5 +1,6 @@
 import io
 import wave
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from stillhouse import config
 from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Schema
 from stillhouse.errors import SettingsError, SourceError
 
 TONE = (np.sin(np.arange(20) / 2) * 30000).astype("<i2")
@@ -155,3 +157,23 @@ def test_settings_that_do_not_fit_are_refused() -> None:
                 {"name": "wavfolder", "path": "sounds", **settings},
                 where="prepare.source",
             )
+
+
+def test_a_recording_of_another_rate_is_not_answered_and_says_why(tmp_path: Path) -> None:
+    made = read(tmp_path)
+    assert made.schema.rate == 8000
+    assert Schema.from_dict(made.schema.as_dict()).rate == 8000
+    place = tmp_path / "new"
+    place.mkdir()
+    (place / "a.wav").write_bytes(WAV)
+    (place / "b.wav").write_bytes(recorded(rate=16_000))
+    source = config.plugin(
+        "sources", {"name": "wavfolder", "path": "sounds", "length": 16}, where="prepare.source"
+    )
+    told = source.rows(place, made.schema)
+    assert told.names == ("a.wav", "b.wav")
+    assert told.refused == {
+        1: "it has 16,000 samples a second, the model learned from 8,000: resample it"
+    }
+    unknown = replace(made.schema, rate=0)  # a model of before rates were kept
+    assert source.rows(place, unknown).refused == {}

@@ -15,7 +15,7 @@ from stillhouse_flows.intake.plan import Plan, plan, read
 def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, object, Path]:
     root = tmp_path_factory.mktemp("data")
     guess, dataset = read(look.guess(files.gas(root), root, Hints()), root)
-    return plan(dataset, guess, root), dataset, root
+    return plan(dataset, guess), dataset, root
 
 
 @pytest.mark.parametrize(

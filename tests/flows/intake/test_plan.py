@@ -1,18 +1,34 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from flows.intake import files
 
+from stillhouse.data.dataset import Dataset
+from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.splits import Split
+from stillhouse.steps.prepare import divide
+from stillhouse_flows.intake.baseline import BOOSTING, _alike
 from stillhouse_flows.intake.hints import Hints
 from stillhouse_flows.intake.look import guess
-from stillhouse_flows.intake.plan import Net, Plan, _batch, _student_epochs, plan, read
+from stillhouse_flows.intake.plan import (
+    Net,
+    Plan,
+    _batch,
+    _student_epochs,
+    _teacher,
+    plan,
+    read,
+    student_for,
+)
 
 
 def planned(path: Path, hints: Hints | None = None) -> Plan:
     found = guess(path, path.parent, hints or Hints())
     told, dataset = read(found, path.parent)
-    return plan(dataset, told, path.parent)
+    return plan(dataset, told)
 
 
 def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
@@ -21,6 +37,22 @@ def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
     assert (made.metric, "balanced" in made.teacher) == ("auc", False)
     assert 0.5 <= made.student_bound < made.baseline.reached
     assert 0.5 <= made.teacher_bound < made.baseline.reached
+    assert made.positive == "1"
+    boosted = replace(made.baseline, name=BOOSTING)
+    _, dataset = read(guess(files.crashes(tmp_path), tmp_path, Hints()), tmp_path)
+    assert _teacher(dataset, 9000, boosted)["learning_rate"] == 0.05  # few events: gently
+    assert "learning_rate" not in _teacher(dataset, 900_000, boosted)
+
+
+def test_a_fifth_of_sick_people_is_looked_for_and_ranked_and_even_classes_are_not(tmp_path: Path):
+    draw = np.random.default_rng(0)
+    lines = [f"{at % 5 + draw.normal():.2f},{'yes' if at % 5 == 4 else 'no'}" for at in range(600)]
+    (tmp_path / "t.csv").write_text("x,readmitted\n" + "\n".join(lines))
+    made = planned(tmp_path / "t.csv")
+    assert (made.metric, made.positive) == ("auc", "yes")
+    even = [line.replace("no", "yes", at % 2) for at, line in enumerate(lines)]
+    (tmp_path / "t.csv").write_text("x,readmitted\n" + "\n".join(even))
+    assert planned(tmp_path / "t.csv").positive is None
 
 
 def test_bounds_of_even_classes_lie_between_guessing_and_what_a_quick_model_reached(tmp_path: Path):
@@ -76,6 +108,31 @@ def test_groups_are_held_out_whole_by_a_seed_that_leaves_every_class_everywhere(
     assert min(made.rows.values()) > 0
 
 
+def test_of_few_groups_several_are_there_to_choose_by(tmp_path: Path):
+    found = guess(files.watch(tmp_path, wearers=20), tmp_path, Hints())
+    told, dataset = read(found, tmp_path)
+    made = plan(dataset, told)
+    ready = divide(
+        dataset,
+        Split("group", made.split["val"], made.split["test"], made.split.get("seed", 0)),
+        labelled=None,
+        unlabelled=0,
+    )
+    assert ready.val.groups is not None
+    assert len(ready.val.groups.unique()) >= 2
+
+
+def test_rows_that_are_right_and_wrong_together_count_less():
+    schema = Schema("table", (1,), ("a", "b"), (Feature("x"),))
+    right = torch.tensor([True] * 30 + [False] * 10)
+    asked = Dataset(torch.zeros(40, 1), torch.ones(40).long(), schema, torch.arange(40))
+    logits = torch.stack([(~right).float(), right.float()], dim=1)
+    of_ten = replace(asked, groups=torch.arange(40) // 10)
+    assert _alike(logits, asked) == 1.0
+    assert _alike(logits, replace(asked, groups=torch.arange(40))) == pytest.approx(40 / 39)
+    assert _alike(logits, of_ten) == pytest.approx(10 * 4 / 3)
+
+
 def test_time_that_would_hide_a_class_from_train_is_not_the_split(tmp_path: Path):
     lines = [
         f"2025-01-{1 + at // 10:02d},{at % 7},{'late' if at > 250 else 'early'}"
@@ -91,6 +148,13 @@ def test_a_student_of_few_rows_takes_steps_enough_where_they_can_be_paid():
     small, large = Net({}, 6286, 811_200), Net({}, 10**6, 10**8)
     assert 16 * _student_epochs(small, 504, 32, 33) >= 480
     assert _student_epochs(large, 5000, 128, 33) == 6
+
+
+@pytest.mark.parametrize(("lines", "stages"), [(32, 3), (64, 4), (128, 4), (512, 5)])
+def test_a_longer_window_is_seen_by_a_deeper_net(lines: int, stages: int):
+    schema = Schema("series", (lines, 1), ("a", "b"), (Feature("x"),))
+    rows = Dataset(torch.randn(4, lines, 1), torch.arange(4) % 2, schema, torch.arange(4))
+    assert student_for(rows).spec["depth"] == stages
 
 
 @pytest.mark.parametrize("make", [files.gas, files.watch, files.signs])

@@ -1,6 +1,5 @@
 """Recordings in WAV files: a folder a class, or names that say class and speaker."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from stillhouse.data.filenames import Pattern
 from stillhouse.data.folder import asked_files, read_file, rows_of
 from stillhouse.data.rows import Rows, read_rows
 from stillhouse.data.schema import Feature, Schema, Task
-from stillhouse.data.sound import fitted, sound, thinned
+from stillhouse.data.sound import Sound, fitted, sound, thinned
 from stillhouse.data.source import Source
 from stillhouse.errors import SourceError
 
@@ -58,12 +57,17 @@ class WavFolder(Source):
                 f"{MAX_BYTES // 2**30} GiB."
             )
             raise SourceError(said, where=rows.root.name, fix="Set a smaller length, or decimate.")
-        inputs = self._read(
-            ((rows.name(file), read_file(rows, file)) for file in rows.files), len(rows.files)
-        )
-        schema = Schema(
-            "series", (self.length, 1), rows.classes, (Feature("amplitude", low=-1.0, high=1.0),)
-        )
+        inputs = np.zeros((len(rows.files), self.length, 1), dtype=np.float32)
+        rate = 0
+        for at, file in enumerate(rows.files):
+            found = sound(read_file(rows, file), rows.name(file))
+            rate = rate or found.rate
+            if found.rate != rate:
+                said = f"it has {found.rate:,} samples a second, the files before it {rate:,}."
+                raise SourceError(said, where=rows.name(file), fix="Bring recordings of one rate.")
+            inputs[at, :, 0] = self._row(found)
+        features = (Feature("amplitude", low=-1.0, high=1.0),)
+        schema = Schema("series", (self.length, 1), rows.classes, features, rate=rate)
         dataset = Dataset(
             torch.from_numpy(inputs),
             rows.targets,
@@ -78,19 +82,18 @@ class WavFolder(Source):
     def rows(self, path: Path, schema: Schema) -> Rows:
         if path.suffix == ".npz":
             return read_rows(path, schema)
-        files = asked_files(path)
-        inputs = torch.from_numpy(self._read(files, len(files)))
-        return Rows(inputs, names=tuple(name for name, _ in files))
-
-    def _read(self, files: Iterable[tuple[str, bytes]], count: int) -> NDArray[np.float32]:
-        """Return [N, T, 1] of recordings of one rate."""
-        inputs = np.zeros((count, self.length, 1), dtype=np.float32)
-        rate = 0
+        files, refused = asked_files(path), dict[int, str]()
+        inputs = np.zeros((len(files), self.length, 1), dtype=np.float32)
         for at, (name, data) in enumerate(files):
             found = sound(data, name)
-            rate = rate or found.rate
-            if found.rate != rate:
-                said = f"it has {found.rate:,} samples a second, the files before it {rate:,}."
-                raise SourceError(said, where=name, fix="Bring recordings of one rate.")
-            inputs[at, :, 0] = fitted(thinned(found.samples, self.decimate), self.length)
-        return inputs
+            if schema.rate and found.rate != schema.rate:
+                refused[at] = (
+                    f"it has {found.rate:,} samples a second, the model learned from "
+                    f"{schema.rate:,}: resample it"
+                )
+                continue
+            inputs[at, :, 0] = self._row(found)
+        return Rows(torch.from_numpy(inputs), refused, names=tuple(name for name, _ in files))
+
+    def _row(self, found: Sound) -> NDArray[np.float32]:
+        return fitted(thinned(found.samples, self.decimate), self.length)
