@@ -123,7 +123,7 @@ def _alike(logits: Tensor, asked: Dataset) -> float:
     alone = float(missed.square().sum())
     if asked.groups is None or not alone:
         return 1.0
-    of = asked.groups.unique(return_inverse=True)[1]
+    of = torch.unique(asked.groups, return_inverse=True)[1]
     count = int(of.max()) + 1
     if count < 2:
         return 1.0
