@@ -167,8 +167,3 @@ def test_an_ensemble_averages_values(tmp_path: Path):
     assert answers.unique().tolist() == [2000.0]
     with pytest.raises(SettingsError, match="no member is right or wrong"):
         taught(given, name="ensemble", members=members, weights="accuracy")
-
-
-def test_an_endpoint_is_refused_a_quantity_before_it_is_asked(tmp_path: Path):
-    with pytest.raises(SettingsError, match="asked for probabilities, and 'price' is a quantity"):
-        taught(lesson(tmp_path), name="endpoint", url="https://models.example/price")

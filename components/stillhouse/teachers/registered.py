@@ -186,7 +186,10 @@ def _ask(question: Callable[[], T], where: str) -> T:
         said = str(error).splitlines()[0][:200]
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise SourceError(
-                f"MLflow has no such model: {said}", where=where, fix="Look at the URI."
+                f"MLflow has no such model: {said}",
+                where=where,
+                fix="Look at the URI, and at MLFLOW_TRACKING_URI: without it the project's own "
+                "MLflow is asked.",
             ) from None
         raise ServerUnreachable(
             f"MLflow does not answer: {said}", where=where, fix="Try again when it does."

@@ -129,16 +129,16 @@ def _exchange(
     connection.sock = _connect(address, deadline, seconds)
     try:
         connection.request("POST", address.path, body=body, headers=headers)
-        response = connection.getresponse()
-        data = _read(response, most)
-        if deadline.passed:
-            raise TimeoutError
-        return Reply(
-            response.status,
-            _seconds(response.getheader("Retry-After")),
-            (response.getheader("Location") or "")[:200],
-            data,
-        )
+        with connection.getresponse() as response:
+            data = _read(response, most)
+            if deadline.passed:
+                raise TimeoutError
+            return Reply(
+                response.status,
+                _seconds(response.getheader("Retry-After")),
+                (response.getheader("Location") or "")[:200],
+                data,
+            )
     finally:
         connection.close()
 

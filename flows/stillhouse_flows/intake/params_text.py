@@ -9,6 +9,7 @@ from stillhouse_flows.intake.hints import Guess
 from stillhouse_flows.intake.plan import EXAMINED, SEEDS, Plan
 
 WIDTH = 100
+MARGIN, ENOUGH = 0.03, 400  # that a student may be worse, where this many test rows can show it
 TRAINED = ("fit", "sklearn")  # teachers that the project trains itself
 HEAD = """\
 # What is science: one section a step. Change a line and say `stillhouse run`: only what depends on
@@ -191,6 +192,9 @@ def _gate(plan: Plan) -> list[str]:
         f"population, not only of {plan.rows['test']:,} test rows"
     )
     paired = {"r2": "rmse", "auc": "auc"}.get(plan.metric, "accuracy")
+    shown = plan.metric != "r2" and plan.baseline.counted(plan.rows["test"]) >= ENOUGH
+    margin = f", margin: {MARGIN:g}" if shown else ""
+    may = " # what a smaller model may cost" if shown else ""
     watched = ["    - {metric: robust/linf/accuracy, at_least: 0.3, gates: false}"]
     watched = watched if plan.metric != "r2" else []
     return [
@@ -202,8 +206,9 @@ def _gate(plan: Plan) -> list[str]:
         ),
         "  rules:",
         bound,
-        f"    - {{metric: test/{paired}, against: teacher}}",
-        f"    - {{metric: test/{paired}, against: none}} # margin: 0 demands that the teacher paid",
+        f"    - {{metric: test/{paired}, against: teacher{margin}}}{may}",
+        f"    - {{metric: test/{paired}, against: none{margin}}} # margin: 0 demands that the "
+        "teacher paid",
         f"    - {{metric: test/{paired}, against: champion}}",
         *watched,
     ]

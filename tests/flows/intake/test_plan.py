@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from flows.intake import files
 
 from stillhouse.data.dataset import Dataset
@@ -13,6 +14,7 @@ from stillhouse.steps.prepare import divide
 from stillhouse_flows.intake.baseline import BOOSTING, _alike
 from stillhouse_flows.intake.hints import Hints
 from stillhouse_flows.intake.look import guess
+from stillhouse_flows.intake.params_text import params_text
 from stillhouse_flows.intake.plan import (
     Net,
     Plan,
@@ -42,6 +44,19 @@ def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
     _, dataset = read(guess(files.crashes(tmp_path), tmp_path, Hints()), tmp_path)
     assert _teacher(dataset, 9000, boosted)["learning_rate"] == 0.05  # few events: gently
     assert "learning_rate" not in _teacher(dataset, 900_000, boosted)
+
+
+def test_a_smaller_model_may_cost_a_little_where_rows_can_show_it(tmp_path: Path):
+    found = guess(files.gas(tmp_path), tmp_path, Hints())
+    told, dataset = read(found, tmp_path)
+    made = plan(dataset, told)
+    many = replace(made, rows={**made.rows, "test": 5000})
+    few, much = (
+        yaml.safe_load(params_text(told, each, kind="table", model="gas", plugins=[]))["gate"]
+        for each in (made, many)
+    )
+    assert "margin" not in few["rules"][1]
+    assert {"metric": "test/accuracy", "against": "teacher", "margin": 0.03} in much["rules"]
 
 
 def test_a_fifth_of_sick_people_is_looked_for_and_ranked_and_even_classes_are_not(tmp_path: Path):
