@@ -13,8 +13,9 @@ def distill(
     teacher: Annotated[
         str,
         typer.Argument(
-            help="models:/name@alias, a file (.onnx, .pt2, answers in .npz or .csv), a folder of a "
-            "Hugging Face model, http(s)://…, module:file:Name, or a plugin: '{name: …}'.",
+            help="models:/name@alias, a file (.onnx, .pt2, .safetensors, answers in .npz or .csv), "
+            "a folder of a Hugging Face model, http(s)://…, module:file:Name, or a plugin: "
+            "'{name: …}'.",
             show_default=False,
         ),
     ],

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import torch
 import yaml
@@ -69,6 +70,8 @@ class Wish:
             source = str(teacher_of(source, Path())["name"])
         stem = Path(source.partition("@")[0].partition("?")[0].rstrip("/"))
         words = stem.parent.name if stem.name.isdigit() else stem.stem
+        if "://" in source and not urlsplit(source).path.strip("/"):
+            words = str(urlsplit(source).hostname).replace(".", "-")  # a host's dots end no name
         return name_of(Path(f"{words}-{student}"))
 
     @property

@@ -5,19 +5,24 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from flows.intake import files
+from safetensors.torch import save_file
+from torch import nn
 
 from stillhouse import plugins
 from stillhouse.errors import SourceError, UsageError
 from stillhouse.pipeline import Project
 from stillhouse_flows.distill import Wish, begin, planned, shorten
 
+GASES = ("acetone", "ethanol", "toluene")
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -127,6 +132,8 @@ def test_answers_that_miss_a_row_are_refused_before_anything_is_written(
         ("models:/credit@champion", "credit-mlp"),
         ("models:/credit risk/3", "credit-risk-mlp"),
         ("https://a.example/predict?key=1", "predict-mlp"),
+        ("http://127.0.0.1:8765/", "127-0-0-1-mlp"),
+        ("https://models.example.org", "models-example-org-mlp"),
         ("some/big.onnx", "big-mlp"),
         ("{name: sklearn}", "sklearn-mlp"),
     ],
@@ -189,6 +196,76 @@ def test_one_command_makes_a_student_with_receipt_and_onnx_of_a_registered_model
     again, told = run()
     assert again == code
     assert {step["state"] for step in told["steps"]} == {"unchanged"}  # type: ignore[attr-defined]
+
+
+def nearest_centre(path: Path) -> nn.Linear:
+    """A torch net that answers the nearest class's centre of a table's sensors."""
+    cells = np.loadtxt(path, delimiter=",", skiprows=1, dtype=str)
+    rows = torch.tensor(cells[:, 2:].astype(np.float32))
+    centres = torch.stack([rows[torch.tensor(cells[:, 1] == gas)].mean(0) for gas in GASES])
+    net = nn.Linear(rows.shape[1], len(GASES))
+    with torch.no_grad():
+        net.weight.copy_(2 * centres)
+        net.bias.copy_(-centres.square().sum(1))
+    return net.eval()
+
+
+MODULE = """
+from pathlib import Path
+from safetensors.torch import load_file
+from torch import nn
+
+def load():
+    held = load_file(Path(__file__).parent / "centres.safetensors")
+    net = nn.Linear(held["weight"].shape[1], 3)
+    net.load_state_dict(held)
+    return net
+"""
+
+
+def as_pt2(net: nn.Linear) -> str:
+    rows = torch.zeros(2, net.in_features)
+    sizes = ({0: torch.export.Dim("rows")},)
+    torch.export.save(torch.export.export(net, (rows,), dynamic_shapes=sizes), "centres.pt2")
+    return "centres.pt2"
+
+
+def as_module(net: nn.Linear) -> str:
+    Path("my_centres.py").write_text(MODULE)
+    Path("here").mkdir()
+    save_file(net.state_dict(), "here/centres.safetensors")  # the module is copied there
+    return "module:my_centres:load"
+
+
+@pytest.mark.stories
+@pytest.mark.parametrize("bring", [as_pt2, as_module])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_torch_teachers_of_ones_own_teach_from_either_kind_of_table(
+    tmp_path: Path, bring: Callable[[nn.Linear], str], ending: str
+):
+    files.gas(tmp_path)
+    teacher, data = bring(nearest_centre(Path("gas.csv"))), f"gas{ending}"
+    if ending == ".parquet":
+        pd.read_csv("gas.csv").to_parquet(data)
+    command = "import sys; from stillhouse_flows.cli import main; main(sys.argv[1:])"
+    words = ["distill", teacher, "--data", data, "--out", "here", "--budget", "5m", "--json"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", command, *words, *more],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    wrong = run("--set", "teacher.classes=[ethanol, acetone]")
+    assert wrong.returncode == 2
+    assert "teacher.classes" in wrong.stderr
+    done = run()
+    assert done.returncode in (0, 3), done.stderr
+    assert Path(str(json.loads(done.stdout)["student"])).is_file()
+    told = json.loads(Path("here/artifacts/report/receipt.json").read_text())
+    assert told["teacher"]["test_accuracy"][1] > 0.9
 
 
 @pytest.mark.stories
