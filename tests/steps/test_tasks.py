@@ -256,15 +256,50 @@ def test_a_quantity_under_corruption_is_judged_by_the_error_that_it_adds(tmp_pat
     assert rules["corruption/mean_mae"]["verdict"] == "fail"
 
 
-def test_attacks_on_a_quantity_are_refused_when_settings_are_read_and_corruptions_are_not():
+def test_a_quantity_under_attack_is_judged_by_a_stated_tolerance(tmp_path):
+    asked = quantities(tmp_path)
+    attack = {"name": "pgd", "norm": "linf", "epsilon": 0.3, "steps": 5}
+    asked["robustness"] = {"corruptions": [], "attacks": [attack], "tolerance": 30}
+    asked["gate"]["rules"] += [
+        {"metric": "robust/pgd_linf_0.3/within", "at_least": 0.01},
+        {"metric": "robust/pgd_linf_0.3/mae", "at_most": 1, "gates": False},
+    ]
+    walk(tmp_path, asked)
+    house = Workspace(tmp_path)
+    metrics = house.read_json("artifacts/robustness/metrics.json")
+    seen = load_tensors(tmp_path / "artifacts/robustness/outcomes.safetensors")
+    errors, clean = seen["push/pgd_linf_0.3"], seen["error/clean"]
+    assert (errors >= clean).all()
+    assert errors.mean() > clean.mean() + 0.5
+    within = float((errors <= 30).double().mean())
+    assert metrics["robust/pgd_linf_0.3/within"] == pytest.approx(within)
+    rules = {
+        rule["metric"]: rule for rule in house.read_json("artifacts/gate/verdict.json")["rules"]
+    }
+    assert rules["robust/pgd_linf_0.3/within"]["observed"] == pytest.approx(within)
+    assert rules["robust/pgd_linf_0.3/mae"]["verdict"] == "fail"
+    assert "robust/masking/alarms" not in rules
+    page = (tmp_path / "artifacts/report/receipt.html").read_text()
+    assert "stay within 30" in page
+
+
+def test_attacks_on_a_quantity_are_refused_when_settings_are_read_unless_they_can_be_meant():
     from stillhouse.evaluation.tasks import CLASSIFICATION, Regression
     from stillhouse.steps import robustness
 
-    attack = {"name": "pgd", "norm": "linf", "epsilon": 0.1}
-    named = {"robustness": {"attacks": [attack]}}
-    robustness.step.fits({"robustness": {"corruptions": [{"name": "noise"}]}}, Regression())
-    robustness.step.fits({"robustness": {"attacks": []}}, Regression())
-    robustness.step.fits(named, CLASSIFICATION)
-    with pytest.raises(SettingsError, match="no attack can turn it") as caught:
-        robustness.step.fits(named, Regression())
-    assert caught.value.where == "robustness.attacks"
+    def fits(task, **section):
+        robustness.step.fits({"robustness": section}, task)
+
+    pgd = {"name": "pgd", "norm": "linf", "epsilon": 0.1}
+    square = {**pgd, "name": "square"}
+    fits(Regression(), corruptions=[{"name": "noise"}])
+    fits(Regression(), attacks=[pgd], tolerance=3)
+    fits(CLASSIFICATION, attacks=[pgd, square])
+    for task, section, place in (
+        (Regression(), {"attacks": [pgd]}, "robustness.tolerance"),
+        (Regression(), {"attacks": [pgd, square], "tolerance": 3}, "robustness.attacks.1.name"),
+        (CLASSIFICATION, {"attacks": [pgd], "tolerance": 3}, "robustness.tolerance"),
+    ):
+        with pytest.raises(SettingsError) as caught:
+            fits(task, **section)
+        assert caught.value.where == place

@@ -101,15 +101,14 @@ EXACT = (
     DRIFT,
     ALARMS,
 )
-FAMILIES = (
-    "robust/<attack>/accuracy",
-    "corruption/<name>/accuracy",
-    "corruption/<name>/mae",
-    "ood/<name>",
-)
-_FAMILY = re.compile(r"(robust|corruption)/[^/]+/accuracy")
-_OF_ERRORS = re.compile(r"corruption/[^/]+/mae")
-_OF_OTHERS = re.compile(r"ood/[^/]+")
+FAMILIES: Mapping[str, re.Pattern[str]] = {
+    "robust/<attack>/accuracy": re.compile(r"robust/[^/]+/accuracy"),
+    "corruption/<name>/accuracy": re.compile(r"corruption/[^/]+/accuracy"),
+    "ood/<name>": re.compile(r"ood/[^/]+"),
+    "corruption/<name>/mae": re.compile(r"corruption/[^/]+/mae"),
+    "robust/<attack>/mae": re.compile(r"robust/[^/]+/mae"),
+    "robust/<attack>/within": re.compile(r"robust/[^/]+/within"),
+}
 
 
 def find(name: str) -> Metric | None:
@@ -118,10 +117,12 @@ def find(name: str) -> Metric | None:
     """
     if name in CATALOGUE:
         return CATALOGUE[name]
-    if _OF_ERRORS.fullmatch(name):
+    family = next((one for one, of in FAMILIES.items() if of.fullmatch(name)), None)
+    if family is None:
+        return None
+    if family.endswith("/mae"):
         return Metric(name, less=True, tasks=OF_QUANTITIES)
-    told = _FAMILY.fullmatch(name) or _OF_OTHERS.fullmatch(name)
-    return Metric(name, "share", tasks=OF_CLASSES) if told else None
+    return Metric(name, "share", tasks=OF_QUANTITIES if family.endswith("in") else OF_CLASSES)
 
 
 def known_metrics(
@@ -142,25 +143,26 @@ def known_metrics(
         names -= {f"robust/{norm}/accuracy" for norm in NORMS if norm not in attacks.values()}
     if corruptions is not None and not corruptions:
         names -= {"corruption/mean_accuracy", "corruption/mean_mae"}
-    names |= (
-        {FAMILIES[0]}
-        if attacks is None
-        else {f"robust/{label}/accuracy" for label in ("clean", *attacks)}
-    )
-    names |= (
-        set(FAMILIES[1:3])
-        if corruptions is None
-        else {f"corruption/{name}/{of}" for name in corruptions for of in ("accuracy", "mae")}
-    )
-    names |= {FAMILIES[3]} if others is None else {f"ood/{name}" for name in others}
-    return sorted(names)
+    given = {
+        "robust": None if attacks is None else [*attacks],
+        "corruption": corruptions,
+        "ood": others,
+    }
+    for family in FAMILIES:
+        kind, _, rest = family.partition("/")
+        of = rest.partition("/")[2]
+        told = given[kind]
+        names |= {family} if told is None else {_path(kind, name, of) for name in told}
+    return sorted(names if attacks is None else names | {"robust/clean/accuracy"})
+
+
+def _path(kind: str, name: str, of: str) -> str:
+    return f"{kind}/{name}/{of}" if of else f"{kind}/{name}"
 
 
 def allows(known: Collection[str], name: str) -> bool:
     """Whether `name` is one of the known metrics, or of a family that is still open."""
-    family = name not in CATALOGUE and find(name) is not None
-    at = 2 if _OF_ERRORS.fullmatch(name) else _PLACES[name.partition("/")[0]] if family else 0
-    return name in known or (family and FAMILIES[at] in known)
-
-
-_PLACES = {"robust": 0, "corruption": 1, "ood": 3}
+    return name in known or any(
+        family in known and of.fullmatch(name) and name not in CATALOGUE
+        for family, of in FAMILIES.items()
+    )

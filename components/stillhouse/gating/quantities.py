@@ -47,12 +47,13 @@ def measured(
 
 
 def corrupted(task: Regression, outcomes: Mapping[str, Tensor]) -> dict[str, Measured]:
-    """Return the student's errors under each corruption, over its severities, and under all; a row
-    counts with their mean.
+    """Return the student's errors under each corruption, over its severities, and under all (a row
+    counts with their mean), and under each attack, with which rows stay within the tolerance.
 
     Args:
         task: What is told.
-        outcomes: Absolute errors [N] by `error/<name>/<severity>`; others are passed over.
+        outcomes: Absolute errors [N] by `error/<name>/<severity>` and `push/<label>`, u8 [N] by
+            `within/<label>`; others are passed over.
     """
     by_name: dict[str, list[Tensor]] = {}
     for key in sorted(outcomes):
@@ -64,6 +65,13 @@ def corrupted(task: Regression, outcomes: Mapping[str, Tensor]) -> dict[str, Mea
         f"corruption/{name}/mae": Errors({"student": mean.numpy()}, task.measure.unit)
         for name, mean in means.items()
     }
+    for key, told in outcomes.items():
+        kind, _, label = key.partition("/")
+        if kind == "push":
+            own = {"student": told.double().numpy()}
+            found[f"robust/{label}/mae"] = Errors(own, task.measure.unit)
+        if kind == "within":
+            found[f"robust/{label}/within"] = Rows({"student": (told == 1).numpy()})
     if means:
         every = torch.stack(list(means.values())).mean(dim=0)
         found["corruption/mean_mae"] = Errors({"student": every.numpy()}, task.measure.unit)

@@ -5,7 +5,7 @@ says so and the figure is left out.
 from stillhouse.evaluation.tasks import TASKS
 from stillhouse.receipt import numbers, trust_words, words
 from stillhouse.receipt.advice import untold
-from stillhouse.receipt.attacked import attack, corruption, plain
+from stillhouse.receipt.attacked import attack, attack_of, corruption, plain
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.reading import reading
@@ -186,7 +186,7 @@ def _name(text: str) -> str:
 def withstands(receipt: Json) -> str:
     """Return the worst attack and the worst corruption, each with its bound."""
     if undecided := _no_decision(receipt):
-        return f"Attacks were not made: {undecided}. {_missed(receipt)}"
+        return f"{_pushed(receipt, undecided)} {_missed(receipt)}"
     parts = [
         _stopped(one) for one in receipt["evidence"]["robustness"].get("probes", []) if one["fails"]
     ]
@@ -213,6 +213,18 @@ def withstands(receipt: Json) -> str:
     else:
         parts.append("Corruptions were not measured.")
     return " ".join(parts)
+
+
+def _pushed(receipt: Json, undecided: str) -> str:
+    """Return how many answers stay within the tolerance under the worst attack."""
+    found = receipt["evidence"]["robustness"].get("pushed") or []
+    if not found:
+        return f"Attacks were not made: {undecided}, and no tolerance says how far off is too far."
+    worst = min(found, key=lambda one: (one["within"][1], one["label"]))
+    return (
+        f"Under {attack_of(worst)} at most {numbers.percent(worst['within'][1])}{NBSP}% of answers "
+        f"stay within {worst['tolerance']:g} {numbers.spread(worst['within'])}."
+    )
 
 
 def _missed(receipt: Json) -> str:

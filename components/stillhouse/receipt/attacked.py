@@ -15,6 +15,12 @@ def attack(receipt: Json, label: str) -> str:
     found: Json = next(
         (a for a in receipt["evidence"]["robustness"]["attacks"] if a.get("label") == label), {}
     )
+    return attack_of({"name": label, **found}) if found else numbers.plain(label, 40)
+
+
+def attack_of(found: Json) -> str:
+    """Return an attack, as it is stored, with its norm and epsilon."""
+    label = str(found.get("name"))
     norm = NORMS.get(str(found.get("norm")), numbers.plain(found.get("norm") or "", 8))
     if found.get("epsilon") is None:
         return numbers.plain(label, 40)

@@ -237,6 +237,7 @@ def robust(found: Outcomes) -> Json:
         "corruptions": list(stored.get("corruptions") or []),
         "probes": list(stored.get("probes") or []),
         "not_measured": list(stored.get("not_measured") or []),
+        "pushed": list(stored.get("pushed") or []),
         "masking": list(stored.get("masking") or []),
         "certified": stored.get("certified"),
     }

@@ -218,7 +218,7 @@ def beside(specs: Sequence[Mapping[str, Any]], task: Task) -> tuple[Mapping[str,
     attacked = any(
         str(spec.get("metric")).startswith("robust/") and spec.get("gates", True) for spec in told
     )
-    if attacked and not spoken & {"masking", ALARMS}:
+    if task.decides and attacked and not spoken & {"masking", ALARMS}:
         added.append({"name": "masking"})
     return (*specs, *added) if specs else ()
 

@@ -14,8 +14,9 @@ from torch import nn
 
 from stillhouse import config
 from stillhouse.attacks.attack import FOLLOWED
+from stillhouse.attacks.pgd import PGD
 from stillhouse.attacks.space import Space
-from stillhouse.config import Count, Natural, Spec
+from stillhouse.config import Count, Natural, Positive, Spec
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.schema import Schema
@@ -31,6 +32,7 @@ from stillhouse.robustness.case import make_cases
 from stillhouse.robustness.kept import Kept
 from stillhouse.robustness.misses import missed
 from stillhouse.robustness.probe import Bar, Probed, probe
+from stillhouse.robustness.pushed import pushed
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
 from stillhouse.steps import siblings
@@ -65,6 +67,8 @@ class Settings:
         corruptions: Plugins; null: blur, contrast and noise of images, drift, dropout and noise of
             series, noise of tables and missing cells where they may be.
         rows: At most so many test rows, drawn by `seed`; null: all.
+        tolerance: Of a quantity, in its unit: an answer that is further off under attack counts as
+            fooled; only PGD attacks a quantity, and none does without it.
         stop: Where a rule of `gate` that decides bounds accuracy under attack, try cheap attacks
             first, a few rows at a time, and make none of the others as soon as it is foreseen that
             the rule will fail. Rules that are only watched stop nothing.
@@ -75,6 +79,7 @@ class Settings:
     attacks: list[Spec] | None = None
     corruptions: list[Spec] | None = None
     rows: Count | None = None
+    tolerance: Positive | None = None
     stop: bool = True
     delta: Annotated[float, Interval(gt=0, lt=0.5)] = 0.01
     seed: Natural = 0
@@ -89,7 +94,8 @@ def run(job: Job) -> Metrics:
         severities), `corruption/mean_accuracy`, `corruption/mean_ece`; beside a student that was
         trained against attacks `plain/clean/accuracy` and `plain/<norm>/accuracy`. Of a quantity
         `corruption/<name>/mae`, `corruption/mean_mae`, `worst_mae` (of one severity) and
-        `relative_mae` (the mean as a multiple of the error on the rows as they are).
+        `relative_mae` (the mean as a multiple of the error on the rows as they are), and with a
+        tolerance `robust/<label>/mae` and `robust/<label>/within`.
 
     Raises:
         UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
@@ -231,22 +237,30 @@ def not_started(suite: Suite, stopped: Probed, subject: Subject) -> Findings:
 def _of_quantity(
     job: Job, settings: Settings, subject: Subject, task: Regression, rows: torch.Tensor
 ) -> Metrics:
-    """Write how much larger errors become under corruption, and why no attack was made."""
+    """Write how much larger errors become under corruption and under attack."""
     test, why = prepared.load(job.files, "test"), task.why_no_decision
     asked = suite(settings, test.schema, None, why)
     found = missed(subject, task, asked.corruptions)
-    attacks = [{"name": case.label, "reason": f"{why}."} for case in asked.cases]
+    cases = asked.cases if settings.tolerance is not None else ()
+    moved = [pushed(case, subject, task, float(settings.tolerance or 0)) for case in cases]
+    left = [] if cases else [{"name": case.label, "reason": _NO_TOLERANCE} for case in asked.cases]
     none = Findings(torch.zeros(0, dtype=torch.bool), [], [], [], [], [])
     told = {
         **none.as_dict(settings.seed),
         **found.as_dict(settings.seed),
+        "pushed": [one.as_dict(settings.seed) for one in moved],
         "rows": len(rows),
-        "not_measured": [*asked.not_measured, *attacks],
+        "not_measured": [*asked.not_measured, *left],
         "positions": rows.tolist() if len(rows) < len(test) else None,
     }
     job.files.write_json("robustness/robustness.json", told)
-    job.files.write_tensors("robustness/outcomes.safetensors", found.outcomes())
-    return found.metrics()
+    seen = {f"push/{one.case.label}": one.errors.float() for one in moved}
+    seen |= {f"within/{one.case.label}": one.within.to(torch.uint8) for one in moved}
+    job.files.write_tensors("robustness/outcomes.safetensors", {**found.outcomes(), **seen})
+    return found.metrics() | {name: at for one in moved for name, at in one.metrics().items()}
+
+
+_NO_TOLERANCE = "robustness.tolerance does not say how far off an answer may be."
 
 
 def drawn(test: Dataset, most: int | None, seed: int) -> torch.Tensor:
@@ -314,18 +328,35 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 def fits(params: Mapping[str, Any], task: Task) -> None:
-    """Refuse attacks where a quantity is told.
+    """Refuse attacks on a quantity without a tolerance, or others than PGD, and a tolerance where
+    classes are told.
 
     Raises:
-        SettingsError: Some are named.
+        SettingsError: There are.
     """
     settings = config.build(Settings, params.get("robustness"), where="robustness")
-    if settings.attacks and not task.decides:
-        raise SettingsError(
-            f"{task.why_no_decision}, so that no attack can turn it.",
-            where="robustness.attacks",
-            fix="Leave attacks out; corruptions are measured by the error that they add.",
-        )
+    if task.decides:
+        if settings.tolerance is not None:
+            raise SettingsError(
+                "classes are right or wrong, and never within a tolerance.",
+                where="robustness.tolerance",
+                fix="Leave it out.",
+            )
+        return
+    for at, case in enumerate(make_cases(settings.attacks or (), "robustness.attacks")):
+        if settings.tolerance is None:
+            raise SettingsError(
+                f"{task.why_no_decision}, so that an attack needs to know how far off is too far.",
+                where="robustness.tolerance",
+                fix="Write it in the target's unit, such as tolerance: 10, or leave attacks out; "
+                "corruptions are measured by the error that they add.",
+            )
+        if not isinstance(case.attack, PGD):
+            raise SettingsError(
+                f"'{case.name}' turns decisions, and {task.why_no_decision}.",
+                where=f"robustness.attacks.{at}.name",
+                fix="Use pgd, which climbs the squared error of a quantity.",
+            )
 
 
 step = Step(

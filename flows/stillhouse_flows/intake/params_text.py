@@ -142,10 +142,7 @@ def _budget(plan: Plan) -> list[str]:
 
 def _robustness(plan: Plan, kind: str) -> list[str]:
     if plan.metric == "r2":
-        return [
-            "robustness: {} # corruptions by the error that they add; a quantity is no decision"
-            " that an attack could turn"
-        ]
+        return ["robustness: {} # attacks need a tolerance, in the unit of the quantity"]
     return [
         "robustness: # watched below, never decides unless you say so",
         f"  attacks: [{flow(_attack(kind))}]",
