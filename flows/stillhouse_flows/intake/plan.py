@@ -148,7 +148,7 @@ def _rarest(train: Dataset) -> str:
 
 def _doubts(baseline: Baseline, dataset: Dataset) -> tuple[str, ...]:
     if not baseline.found:
-        return (_no_signal(baseline),)
+        return (_no_signal(baseline, dataset.schema.kind),)
     if baseline.name == LINE and dataset.schema.kind == "table":
         return (
             f"{LINE} does as well on held-out rows as gradient boosting: it may be all that is "
@@ -157,10 +157,16 @@ def _doubts(baseline: Baseline, dataset: Dataset) -> tuple[str, ...]:
     return ()
 
 
-def _no_signal(baseline: Baseline) -> str:
+def _no_signal(baseline: Baseline, kind: str) -> str:
+    single = "pixel" if kind == "image" else "moment"
+    little = (
+        "these columns say little of the target."
+        if kind == "table"
+        else f"it looks at each {single} by itself, and a net may find more than that."
+    )
     return (
         f"{baseline.name} of a few seconds reached {baseline.reached:.2f} {baseline.metric} on "
-        f"held-out rows and guessing {baseline.chance:.2f}: these columns say little of the target."
+        f"held-out rows and guessing {baseline.chance:.2f}: {little}"
     )
 
 

@@ -19,6 +19,7 @@ from stillhouse_flows.intake.plan import (
     Net,
     Plan,
     _batch,
+    _no_signal,
     _student_epochs,
     _teacher,
     plan,
@@ -115,6 +116,9 @@ def test_columns_that_say_nothing_are_named_so(tmp_path: Path):
     assert made.notes
     assert "say little of the target" in made.notes[-1]
     assert not any("little" in note for note in planned(files.hospital(tmp_path)).notes)
+    of_pixels = _no_signal(made.baseline, "image")
+    assert "columns" not in of_pixels
+    assert "each pixel by itself, and a net may find more" in of_pixels
 
 
 def test_groups_are_held_out_whole_by_a_seed_that_leaves_every_class_everywhere(tmp_path: Path):
