@@ -73,9 +73,9 @@ def ours(make: Callable[[], Attack]) -> Run:
 
 
 def torchattacks_side(make: Callable[[Any, nn.Module, int], Any]) -> Run:
-    import torchattacks
-
     def run(model: nn.Module, inputs: Tensor, targets: Tensor, seed: int) -> Tensor:
+        import torchattacks
+
         torch.manual_seed(seed)
         return torch.cat(
             [
@@ -98,11 +98,10 @@ def foolbox_pgd(model: nn.Module, inputs: Tensor, targets: Tensor, seed: int) ->
 
 
 def art_side(make: Callable[[Any, Any], Any]) -> Run:
-    from art import attacks
-    from art.estimators.classification import PyTorchClassifier
-
     def run(model: nn.Module, inputs: Tensor, targets: Tensor, seed: int) -> Tensor:
         import numpy as np
+        from art import attacks
+        from art.estimators.classification import PyTorchClassifier
 
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -326,9 +325,11 @@ def markdown(told: dict[str, Any]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    from importlib.metadata import version
+    from importlib.metadata import packages_distributions, version
 
-    names = ("torch", "torchattacks", "foolbox", "adversarial-robustness-toolbox")
+    there = {name for names in packages_distributions().values() for name in names}
+    asked = ("torch", "torchattacks", "foolbox", "adversarial-robustness-toolbox")
+    names = [name for name in asked if name in there]  # a peer that is left out may be missing
     return {
         "python": platform.python_version(),
         "threads": torch.get_num_threads(),

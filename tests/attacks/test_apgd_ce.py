@@ -66,7 +66,7 @@ def test_fooled_rows_are_not_asked_again():
     class Counting(nn.Module):
         def forward(self, inputs):
             asked.append(len(inputs))
-            return inner(inputs)
+            return inner(inputs + 0 * inputs)  # no chain, so that it is asked itself
 
     weights, inputs = spread()
     inner = classes(weights)
@@ -80,4 +80,6 @@ def test_fooled_rows_are_not_asked_again():
         generator=torch.Generator(),
     ).still_correct
     assert asked[-1] == len(inputs)  # the judge's question
-    assert asked[-2] == int(left.sum()) < len(inputs)
+    open_rows = int(left.sum())
+    assert open_rows <= asked[-2] < len(inputs)
+    assert asked[-2] <= open_rows * 9 / 8  # a few more, to make their number a round one

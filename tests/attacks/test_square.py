@@ -131,5 +131,5 @@ def test_it_asks_no_more_than_it_may_and_never_for_gradients():
         threat=Threat("linf", 0.1, OPEN),
         generator=generator(),
     )
-    assert len(asked) == 31  # the clean rows, too
+    assert 10 < len(asked) <= 31  # the clean rows, too; what a window leaves alone is known
     assert Square.needs == {"logits"}

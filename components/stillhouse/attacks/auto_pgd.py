@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.found import Found
-from stillhouse.attacks.gradient import margin, uphill
+from stillhouse.attacks.gradient import margin
 from stillhouse.attacks.losses import Loss
 from stillhouse.attacks.region import Region
 from stillhouse.attacks.shapes import wide
+from stillhouse.attacks.slope import Slope
 from stillhouse.attacks.threat import Threat
 
 MOMENTUM = 0.75  # the paper's alpha: the share of the new step; the rest repeats the last one
+_SPARE = 8  # at most one row more is kept for so many that are open
 SUCCESSES = 0.75  # the paper's rho: fewer steps than this share that raise the loss halve the step
 
 
@@ -81,20 +83,32 @@ def auto_pgd(
         point is used again, as in the authors' code.
     """
     due, region = checkpoints(steps), threat.around(inputs)
+    slope = Slope.of(model, inputs, found.meter)
     for _ in range(restarts):
         start, rows = region.random(generator), found.survivors()
         if not len(rows):
             continue
-        path, last = _begin(model, start[rows], rows, region, targets, loss, found), 0
+        path, last = _begin(slope, start[rows], rows, region, targets, loss, found), 0
         for step in range(1, steps + 1):
-            stay = found.open(path.rows)
-            path = path if stay.all() else path.keep(stay)
+            path = _without_fallen(path, found.open(path.rows))
             if not len(path.rows):
                 break
-            _step(model, path, loss, found, momentum=MOMENTUM if step > 1 else 1.0)
+            _step(slope, path, loss, found, momentum=MOMENTUM if step > 1 else 1.0)
             if step in due:
                 _check(path, step - last)
                 last = step
+
+
+def _without_fallen(path: _Path, still: Tensor) -> _Path:
+    """Let the rows go that have fallen, but as many as make what is left a multiple of a few: a
+    library compiles its work anew for each number of rows, which costs as much as some rows do.
+    """
+    count = int(still.sum())
+    few = 2 ** max(0, (count // _SPARE).bit_length() - 1)
+    wanted = -(-count // few) * few
+    if wanted >= len(still):
+        return path if count else path.keep(still)
+    return path.keep(still.sort(descending=True, stable=True).indices[:wanted].sort().values)
 
 
 def checkpoints(steps: int) -> frozenset[int]:
@@ -109,7 +123,7 @@ def checkpoints(steps: int) -> frozenset[int]:
 
 
 def _begin(
-    model: nn.Module,
+    slope: Slope,
     at: Tensor,
     rows: Tensor,
     region: Region,
@@ -117,7 +131,7 @@ def _begin(
     loss: Loss,
     found: Found,
 ) -> _Path:
-    logits, value, gradient = uphill(model, at, lambda z: loss(z, rows))
+    logits, value, gradient = slope.uphill(at, lambda z: loss(z, rows))
     found.note(at, margin(logits, targets[rows]), rows)
     return _Path(
         rows=rows,
@@ -137,7 +151,7 @@ def _begin(
     )
 
 
-def _step(model: nn.Module, path: _Path, loss: Loss, found: Found, *, momentum: float) -> None:
+def _step(slope: Slope, path: _Path, loss: Loss, found: Found, *, momentum: float) -> None:
     region, size = path.region, wide(path.size, path.at)
     aim = region.project(path.at.addcmul(region.steepest(path.gradient, path.at), size))
     moved = aim
@@ -145,7 +159,7 @@ def _step(model: nn.Module, path: _Path, loss: Loss, found: Found, *, momentum: 
         last = path.at - path.before
         moved = region.project(path.at.lerp(aim, momentum).add_(last, alpha=1 - momentum))
     path.before, path.at = path.at, moved
-    logits, value, path.gradient = uphill(model, moved, lambda z: loss(z, path.rows))
+    logits, value, path.gradient = slope.uphill(moved, lambda z: loss(z, path.rows))
     found.note(moved, margin(logits, path.targets), path.rows)
     path.rises = path.rises + (value > path.value)
     path.value, better = value, value > path.best_value

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from stillhouse.attacks import strided
+
 # Input channels times the kernel's places. Measured on one core: up to 27 the product below takes a
 # third to a half of the time, from 72 on several times as much.
 MOST_PLACES = 30
@@ -19,8 +21,8 @@ MOST_PLACES = 30
 
 class FirstLayer(TorchFunctionMode):
     """While it is entered, convolutions of few channels on the CPU find their input's gradient by
-    one matrix product and a sum over overlaps; everything else is as it was, and so are the values
-    but for rounding.
+    one matrix product and a sum over overlaps, those with a stride as `strided` says; everything
+    else is as it was, and so are the values but for rounding.
 
     Example:
         >>> images = torch.rand(2, 1, 8, 8, requires_grad=True)
@@ -39,14 +41,16 @@ class FirstLayer(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         named = kwargs or {}
-        if func is F.conv2d and not named and len(args) == 7 and _suits(*args):
+        if func is F.conv2d and not named and len(args) == 7 and suits(*args):
             inputs, weight, bias, stride, padding, dilation, _ = args
             apply: Callable[..., Tensor] = _Convolution.apply
             return apply(inputs, weight, bias, stride, padding, dilation)
+        if func is F.conv2d and not named and len(args) == 7 and strided.suits(*args):
+            return strided.convolution(*args[:5])
         return func(*args, **named)
 
 
-def _suits(
+def suits(
     inputs: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -55,6 +59,7 @@ def _suits(
     dilation: Any,  # noqa: ARG001
     groups: int,
 ) -> bool:
+    """Return whether this form suits a `conv2d` of these arguments."""
     return (
         inputs.requires_grad
         and not weight.requires_grad
@@ -87,6 +92,18 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        columns = weight.flatten(1).t() @ gradients[0].flatten(2)
-        found = F.fold(columns, ctx.size, weight.shape[-2:], *ctx.geometry)
+        found = gradient(gradients[0], weight, ctx.size, ctx.geometry)
         return found, None, None, None, None, None
+
+
+def gradient(outer: Tensor, weight: Tensor, size: torch.Size, geometry: Any) -> Tensor:
+    """Return the gradient [B, channels, *size] of a convolution with respect to its inputs.
+
+    Args:
+        outer: That with respect to its outputs, [B, O, …].
+        weight: [O, channels, k, l].
+        size: Height and width of the inputs.
+        geometry: Dilation, padding and stride.
+    """
+    columns = weight.flatten(1).t() @ outer.flatten(2)
+    return F.fold(columns, size, weight.shape[-2:], *geometry)

@@ -3,7 +3,7 @@
 It asks for answers only, never for gradients.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -12,12 +12,16 @@ from torch import Tensor, nn
 from stillhouse.attacks.attack import Attack
 from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.frame import Frame, Window
+from stillhouse.attacks.gradient import margin
 from stillhouse.attacks.pattern import bumps, tiles
 from stillhouse.attacks.threat import Threat
+from stillhouse.attacks.windowed import Windowed
 from stillhouse.config import Count, Share
 
 # After which query, of 10,000, the window's share of the row is halved once more.
 _SHRINK = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+_STAY = 7 / 8  # rows are let go when no larger share of them is open
+_GROUP = 16  # the model is asked about multiples of so many rows, as far as there are as many
 
 
 def square(
@@ -111,6 +115,11 @@ class _Search:
             self.found.note(moved[fools], got[fools], rows[fools])
         return got
 
+    def count(self, rows: int) -> None:
+        """Count rows that something else than the model was asked about."""
+        if self.found.meter is not None:
+            self.found.meter.queries += rows
+
 
 def _linf(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
     """Search with rows [b, channels, height, width], each at the best point that it has met."""
@@ -119,25 +128,115 @@ def _linf(search: _Search, generator: torch.Generator, sides: list[int]) -> None
     low, high = (frame.put(threat.project(clean + sign * step, clean)) for sign in (-1, 1))
     rows = search.found.survivors()
     at = torch.where(frame.signs(len(clean), generator, width=frame.size[2]) > 0, high, low)[rows]
-    low, high = low[rows], high[rows]
-    known = search.ask(frame.take(at), rows)
+    best = _Best(search, rows, at, low[rows], high[rows], search.ask(frame.take(at), rows))
     for side in sides:
-        down, across = frame.window(side, generator)
-        signs = frame.signs(len(clean), generator)[rows]
-        stay = known > -FOOLED_BY
-        if not stay.all():
-            rows, at, known = rows[stay], at[stay], known[stay]
-            low, high, signs = low[stay], high[stay], signs[stay]
-        if search.over or not search.found.open(rows).any():
+        window = frame.window(side, generator)
+        signs = frame.signs(len(clean), generator)
+        best.drop_fooled()
+        if search.over or not search.found.open(best.rows).any():
             break
-        tried = at.clone()
-        ends = low[:, :, down, across], high[:, :, down, across]
-        tried[:, :, down, across] = torch.where(signs > 0, ends[1], ends[0])
-        asked = search.ask(frame.take(tried), rows)
-        better = asked < known
-        at[better, :, down, across] = tried[better, :, down, across]
-        known = asked.minimum(known)
-    search.found.note(frame.take(at), known, rows)
+        best.improve(window, signs[best.rows])
+    best.note()
+
+
+@dataclass
+class _Best:
+    """Rows, each at the best point that it has met.
+
+    Attributes:
+        search: What they belong to.
+        rows: [b], their positions in the batch.
+        at: [b, channels, height, width].
+        low: The smallest value that each input may take.
+        high: The largest one.
+        known: [b], margins at `at`.
+        windowed: What answers about one window at a time, where that pays.
+        places: [b], the rows' places in it.
+    """
+
+    search: _Search
+    rows: Tensor
+    at: Tensor
+    low: Tensor
+    high: Tensor
+    known: Tensor
+    windowed: Windowed | None = None
+    places: Tensor = field(default_factory=lambda: torch.arange(0))
+
+    def __post_init__(self) -> None:
+        image = self.search.frame.shape == self.search.frame.size
+        self._could = Windowed.of(self.search.model, self.at) if image else None
+
+    def drop_fooled(self) -> None:
+        """Let rows go that are fooled, a few at a time: to move all others costs too, and a library
+        compiles its work anew for each number of rows.
+        """
+        stay = self.known > -FOOLED_BY
+        if int(stay.sum()) > len(stay) * _STAY:
+            return
+        self.rows, self.at, self.known = self.rows[stay], self.at[stay], self.known[stay]
+        self.low, self.high = self.low[stay], self.high[stay]
+        self.places = self.places if self.windowed is None else self.places[stay]
+
+    def improve(self, window: Window, signs: Tensor) -> None:
+        """Set a window to one end of the ball and keep that in the rows whose margin falls; rows
+        that it does not change are not asked about.
+        """
+        down, across = window
+        was = self.at[:, :, down, across]
+        ends = self.low[:, :, down, across], self.high[:, :, down, across]
+        new = torch.where(signs > 0, ends[1], ends[0])
+        which = self._due((new != was).flatten(1).any(1) & (self.known > -FOOLED_BY))
+        if not len(which):
+            self.search.quiet += 1
+            return
+        asked = self._ask(which, new[which], window)
+        better = torch.nonzero(asked < self.known[which]).flatten()
+        taken = which[better]
+        was[taken], self.known[taken] = new[taken], asked[better]
+        if self.windowed is not None:
+            self.windowed.take(better, self.places[taken])
+
+    def _due(self, wanted: Tensor) -> Tensor:
+        """Return the positions of the rows to ask about: those wanted, and of the model others that
+        make their number one of few.
+        """
+        count = int(wanted.sum())
+        if self.windowed is not None or not count:
+            return torch.nonzero(wanted).flatten()
+        return wanted.sort(descending=True, stable=True).indices[: -(-count // _GROUP) * _GROUP]
+
+    def note(self) -> None:
+        """Let the model itself say what the points are worth."""
+        points = self.search.frame.take(self.at)
+        if self.windowed is not None and len(points):
+            self.known = margins(self.search.model, points, self.search.targets[self.rows])
+        self.search.found.note(points, self.known, self.rows)
+
+    def _ask(self, which: Tensor, new: Tensor, window: Window) -> Tensor:
+        """Return the margins [k] of some of the rows with a window changed."""
+        search, rows = self.search, self.rows[which]
+        if self._could is not None and self._could.pays(window, len(which)):
+            self.windowed, self._could = self._could, None
+            self.windowed.hold(self.at)
+            self.places = torch.arange(len(self.rows))
+        if self.windowed is None:
+            return search.ask(self._changed(which, new, window), rows)
+        logits = self.windowed.ask(new, window, self.places[which])
+        search.count(len(which))
+        got = margin(logits, search.targets[rows])
+        fools = got < -FOOLED_BY
+        if not fools.any():
+            search.quiet += 1
+            return got
+        # nobody but the model says that a row is fooled
+        got[fools] = search.ask(self._changed(which[fools], new[fools], window), rows[fools])
+        return got
+
+    def _changed(self, which: Tensor, new: Tensor, window: Window) -> Tensor:
+        tried = self.at[which]
+        tried[:, :, window[0], window[1]] = new
+        return self.search.frame.take(tried)
 
 
 def _ball(search: _Search, generator: torch.Generator, sides: list[int]) -> None:
