@@ -82,3 +82,15 @@ def test_what_only_two_classes_have_is_refused_once_the_rows_tell_that_there_are
     three = Schema("table", (1,), ("a", "b", "c"), (Feature("x"),))
     with pytest.raises(SettingsError, match=r"tune.objectives: .* has no 'val/auc'"):
         settings.fit(asked, steps_of.load(), three.as_dict())
+
+
+def test_a_rule_against_a_control_that_is_not_trained_is_refused_at_load(tmp_path: Path):
+    rules = [
+        {"metric": "test/accuracy", "at_least": 0.5},
+        {"metric": "test/accuracy", "against": "none", "margin": 0.0},
+    ]
+    asked = OF_CLASSES | {"gate.rules": rules, "distill.controls": ["none"]}
+    loaded(tmp_path, "classification", asked)
+    match = "gate.rules.1.against: the rule compares with the control 'none'"
+    with pytest.raises(SettingsError, match=match):
+        loaded(tmp_path, "classification", asked | {"distill.controls": ["hard"]})

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from stillhouse import config, plugins
+from stillhouse.distillation.arms import arms_of
+from stillhouse.distillation.controls import DEFAULT
 from stillhouse.errors import SettingsError, UsageError, nearest
 from stillhouse.params import overlay, parse
 from stillhouse.pipeline import budget
@@ -95,8 +97,24 @@ def check(params: Mapping[str, Any], steps: Mapping[str, Step], root: Path) -> d
     budget.seconds(params)
     for step in steps.values():
         step.check(resolved)
+    _refuse_absent_controls(resolved)
     _fit_declared(resolved, steps)
     return resolved
+
+
+def _refuse_absent_controls(params: Mapping[str, Any]) -> None:
+    """Refuse rules against a control that is not trained: they would hold every student, for ever
+    "not measured".
+    """
+    trained = arms_of(params.get("distill"))
+    for at, rule in enumerate((params.get("gate") or {}).get("rules") or ()):
+        against = rule.get("against")
+        if against in DEFAULT and against not in trained:
+            raise SettingsError(
+                f"the rule compares with the control '{against}', which this run does not train.",
+                where=f"gate.rules.{at}.against",
+                fix=f"Add {against} to distill.controls, or leave the rule out.",
+            )
 
 
 def _fit_declared(params: Mapping[str, Any], steps: Mapping[str, Step]) -> None:
