@@ -49,3 +49,20 @@ def test_the_table_of_memory_is_what_was_measured_and_within_its_bound(script: L
     assert script("memory").markdown(memory) in page("fast-study.md")
     for row in memory["rows"]:
         assert row["peak_mib"] < row["bound_mib"], row["line"]
+
+
+def test_the_tables_of_what_is_learned_are_what_was_measured(script: Load) -> None:
+    text = page("choose-what-is-learned.md")
+    assert script("flips").markdown(told("flips.json")["divisions"]) in text
+    assert script("planted").markdown(told("planted.json")["tables"]) in text
+    sets = told("quality.json")["sets"]
+    assert sets
+    for each in sets.values():
+        assert script("quality").markdown(each) in text
+
+
+def test_useless_teachers_are_exposed_and_the_real_one_is_found() -> None:
+    for each in told("planted.json")["tables"]:
+        for row in each["rows"]:
+            wanted = row["of"] if row["teacher"] == "real" else 0
+            assert abs(row["helpful"] - wanted) <= 0.05 * row["of"], row
