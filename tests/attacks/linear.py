@@ -69,14 +69,3 @@ def spread(count: int = 120, classes: int = 5, columns: int = 6) -> tuple[Tensor
         for norm in ("linf", "l2")
     ]
     return weights, rows[sure[0] & sure[1]]
-
-
-class Rounded(nn.Module):
-    """Looks at its inputs in steps of 1/64 only: its gradient is 0 everywhere."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return self.inner((inputs * 64).round() / 64)

@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from attacks.linear import OPEN, Rounded, classes, linear, rows_at, spread, withstands
+from attacks.linear import OPEN, classes, linear, rows_at, spread, withstands
+from robustness.nets import Rounded
 from torch import nn
 
 from stillhouse import config, plugins
@@ -126,7 +127,7 @@ def masked(norm):
     """
     weights = torch.randn(64, generator=torch.Generator().manual_seed(1))
     inputs, targets = rows_at(torch.tensor([0.25, -0.25, 0.3, -0.3, 1.1, -1.1]), weights, norm)
-    return Rounded(linear(weights)), inputs, targets, norm, 0.5 if norm == "linf" else 1.0
+    return Rounded(linear(weights), steps=64), inputs, targets, norm, 0.5 if norm == "linf" else 1.0
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

@@ -1,6 +1,7 @@
 import pytest
 import torch
-from attacks.linear import OPEN, Rounded, linear, rows_at
+from attacks.linear import OPEN, linear, rows_at
+from robustness.nets import Rounded
 from torch import nn
 
 from stillhouse.attacks.hop_skip_jump import HopSkipJump
@@ -27,7 +28,7 @@ class Decided(nn.Module):
 def test_decisions_alone_are_enough_to_find_the_rows_well_inside_the_ball(norm):
     inputs, targets = rows_at(torch.tensor([0.3, -0.3, 0.5, 1.05, -2.0]), WEIGHTS, norm)
     attack = HopSkipJump(steps=8, samples=20)
-    model = Decided(Rounded(linear(WEIGHTS)))
+    model = Decided(Rounded(linear(WEIGHTS), steps=64))
     found = run_attack(
         attack,
         model,

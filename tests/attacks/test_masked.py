@@ -2,11 +2,12 @@
 weights and outcomes are stored as benchmarks/robustness/masked.py made them.
 """
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
 import torch
+from robustness.nets import Loud, Rounded
 from sklearn.datasets import load_digits
 from torch import nn
 
@@ -21,24 +22,10 @@ ROWS, EPSILON = 200, 0.1
 POINTS = 0.005  # how far above the reference's robust accuracy ours may be
 
 
-class Loud(nn.Module):
-    def __init__(self, inner):
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, inputs):
-        return 1000 * self.inner(inputs)
-
-
-class Rounded(Loud):
-    def forward(self, inputs):
-        return self.inner((inputs * 16).round() / 16)
-
-
 MASKS = {
     "as it is": lambda net: net,
     "logits x 1000": Loud,
-    "behind a rounding layer": Rounded,
+    "behind a rounding layer": partial(Rounded, steps=16),
 }
 
 

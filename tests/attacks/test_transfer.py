@@ -79,7 +79,7 @@ def test_a_row_that_any_of_several_surrogates_leads_astray_is_fooled():
     assert not (fooled[0] | fooled[1])[2]
 
 
-class Rounded(nn.Module):
+class Opaque(nn.Module):
     """A model without gradients."""
 
     def forward(self, inputs):
@@ -87,9 +87,9 @@ class Rounded(nn.Module):
 
 
 def test_the_model_under_attack_may_be_a_black_box_and_its_surrogates_may_not():
-    assert alone(Rounded(), linear(WEIGHTS)).success.any()
+    assert alone(Opaque(), linear(WEIGHTS)).success.any()
     with pytest.raises(UsageError, match="needs gradients"):
-        alone(linear(WEIGHTS), Rounded())
+        alone(linear(WEIGHTS), Opaque())
 
 
 def test_a_surrogate_of_other_classes_is_refused():

@@ -47,10 +47,14 @@ class Loud(nn.Module):
 
 
 class Rounded(Loud):
-    """Looks at its inputs in steps: its gradient is exactly 0."""
+    """Looks at its inputs in steps of one over so many: its gradient is exactly 0."""
+
+    def __init__(self, inner, steps=50):
+        super().__init__(inner)
+        self.steps = steps
 
     def forward(self, inputs):
-        return self.inner((inputs * 50).round() / 50)
+        return self.inner((inputs * self.steps).round() / self.steps)
 
 
 class Drawing(Loud):
