@@ -86,13 +86,14 @@ def held(holder: str, sets: Sequence[str] = ()) -> "Iterator[Project]":
 def work(json_only: bool, body: Callable[[], int | None]) -> None:
     """Run a command's body; turn every failure into one message and the right exit code."""
     from stillhouse_flows import show
+    from stillhouse_flows.interrupted import seen_through
 
     def terminated(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, terminated)
     try:
-        with show.notices():
+        with show.notices(), seen_through():
             code = body() or 0
     except StillhouseError as error:
         show.failure(str(error), json_only=json_only)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stillhouse.errors import ServerUnreachable, StillhouseError
+from stillhouse_flows.interrupted import interrupted
 
 T = TypeVar("T")
 NOTE = (
@@ -27,6 +28,7 @@ def through(run: Callable[[], T], ended: list[T], told: Callable[[str], None]) -
 
     Raises:
         ServerUnreachable: Prefect went away before the body ended.
+        KeyboardInterrupt: It did because of a Ctrl-C.
         StillhouseError: What the body raised, also if Prefect could not be told of it.
     """
     logging.getLogger("EventsWorker").setLevel(logging.CRITICAL)  # we tell it once, in words
@@ -44,6 +46,8 @@ def through(run: Callable[[], T], ended: list[T], told: Callable[[str], None]) -
         said = _cause(error)
         if said is not None:
             raise said from None
+        if interrupted(error):  # our own server hears a Ctrl-C of the terminal too, and is gone
+            raise KeyboardInterrupt from None
         raise ServerUnreachable(
             f"Prefect went away: {type(error).__name__}.",
             where="PREFECT_API_URL",
