@@ -12,7 +12,6 @@ APGD-CE, of which each row has to withstand both. Nothing is picked: every setti
 import argparse
 import json
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,8 @@ STUDENT = {"name": "mlp", "width": 32, "depth": 2}
 TEACHER = {"name": "mlp", "width": 256, "depth": 2}
 METHODS = ("kd", "pgd_at", "trades", "rslad", "adaad", "igdm", "saad")
 EPSILON = 0.1
+Found = dict[str, dict[str, list[dict[str, float]]]]
+"""By teacher and method: what each division came to."""
 
 
 def hardened(given: Division) -> Division:
@@ -98,59 +99,89 @@ def main() -> None:
     asked.add_argument("--divisions", type=int, default=5)
     asked.add_argument("--epochs", type=int, default=400)
     asked.add_argument("--methods", nargs="*", default=list(METHODS))
-    asked.add_argument("--out", type=Path)
+    asked.add_argument("--out", type=Path, help="JSON; what it holds is not done again")
     args = asked.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, dict[str, list[dict[str, float]]]] = {}
+    known = json.loads(args.out.read_text()) if args.out and args.out.is_file() else {"tables": {}}
+    found: Found = {
+        kind: {row["method"]: row["runs"] for row in table}
+        for kind, table in known["tables"].items()
+    }
     for number in range(args.divisions):
         plain = digits(number)
-        for kind, given in (("plain", plain), ("hardened", hardened(plain))):
-            if given.teacher is None:
-                raise TypeError("both teachers are torch models")
+        for kind in ("plain", "hardened"):
             table = found.setdefault(kind, {})
-            table.setdefault("teacher", []).append(judged(given.teacher, given))
-            for name in args.methods:
-                began = time.process_time()
-                model = student(given, name, number, args.epochs)
-                seconds = time.process_time() - began
-                table.setdefault(name, []).append({**judged(model, given), "seconds": seconds})
-                told = table[name][-1]
-                print(f"{number}, {kind} teacher, {name}: {told}", flush=True)
-    written = {kind: report(kind, table) for kind, table in found.items()}
-    model = build_classifier(
-        STUDENT, plain.picked.schema, Normalize.empty(plain.picked.schema), 0, ""
-    )
-    about: Mapping[str, Any] = {
-        "divisions": args.divisions,
-        "epochs": args.epochs,
+            lacking = [
+                name for name in ("teacher", *args.methods) if len(table.get(name, [])) <= number
+            ]
+            given = hardened(plain) if lacking and kind == "hardened" else plain
+            for name in lacking:
+                table.setdefault(name, []).append(examined(given, name, number, args.epochs))
+                print(f"{number}, {kind} teacher, {name}: {table[name][-1]}", flush=True)
+                if args.out:
+                    told = {"about": about(plain, args.epochs), "tables": tables(found)}
+                    args.out.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    for kind, rows in tables(found).items():
+        print(f"\nfrom a {kind} teacher\n{markdown(rows)}")
+
+
+def examined(given: Division, name: str, number: int, epochs: int) -> dict[str, float]:
+    """Judge the teacher, or a student by one method with the seconds that its training took."""
+    if name == "teacher":
+        if given.teacher is None:
+            raise TypeError("both teachers are torch models")
+        return judged(given.teacher, given)
+    began = time.process_time()
+    model = student(given, name, number, epochs)
+    return {"seconds": time.process_time() - began, **judged(model, given)}
+
+
+def about(given: Division, epochs: int) -> dict[str, Any]:
+    rows = given.picked
+    model = build_classifier(STUDENT, rows.schema, Normalize.empty(rows.schema), 0, "")
+    return {
+        "epochs": epochs,
         "epsilon": EPSILON,
         "parameters": parameters(model),
         "torch": torch.__version__,
     }
-    if args.out:
-        text = json.dumps({"about": about, "tables": written}, indent=1, sort_keys=True)
-        args.out.write_text(text + "\n")
 
 
-def report(kind: str, table: Mapping[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
-    """Print one teacher's table, and return it for JSON."""
-    rows = []
-    print(f"\nfrom a {kind} teacher")
-    print(
-        "| method | clean, % | under attack, % | over kd, points | CPU s |\n|---|---|---|---|---|"
-    )
-    for name, runs in table.items():
-        clean, robust = (interval([run[key] for run in runs]) for key in ("clean", "robust"))
-        over = interval([a["robust"] - b["robust"] for a, b in zip(runs, table["kd"], strict=True)])
-        seconds = sum(run.get("seconds", 0.0) for run in runs) / len(runs)
-        print(
-            f"| {name} | {clean[1]:.1f} [{clean[0]:.1f}, {clean[2]:.1f}] | {robust[1]:.1f} "
-            f"[{robust[0]:.1f}, {robust[2]:.1f}] | {over[1]:+.1f} [{over[0]:+.1f}, {over[2]:+.1f}] "
-            f"| {seconds:.1f} |"
+def tables(found: Found) -> dict[str, list[dict[str, Any]]]:
+    """Return each teacher's table; a difference to kd is of the divisions that both have."""
+    return {
+        kind: [row(name, runs, table.get("kd", [])) for name, runs in table.items()]
+        for kind, table in found.items()
+    }
+
+
+def row(name: str, runs: list[dict[str, float]], kd: list[dict[str, float]]) -> dict[str, Any]:
+    over = [run["robust"] - other["robust"] for run, other in zip(runs, kd, strict=False)]
+    return {
+        "method": name,
+        "clean": interval([run["clean"] for run in runs]),
+        "robust": interval([run["robust"] for run in runs]),
+        "over_kd": interval(over) if over and name not in ("kd", "teacher") else None,
+        "seconds": sum(run.get("seconds", 0.0) for run in runs) / len(runs),
+        "divisions": len(runs),
+        "runs": runs,
+    }
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return the table of the docs for one teacher."""
+    lines = [
+        "| trained by | clean, % | under attack, % | against kd, points | processor, s |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for told in rows:
+        clean, robust = (
+            "{1:.1f} [{0:.1f}, {2:.1f}]".format(*told[key]) for key in ("clean", "robust")
         )
-        told = {"method": name, "clean": clean, "robust": robust, "over_kd": over}
-        rows.append({**told, "seconds": seconds, "runs": runs})
-    return rows
+        over = "{1:+.1f} [{0:+.1f}, {2:+.1f}]".format(*told["over_kd"]) if told["over_kd"] else ""
+        spent = f"{told['seconds']:.1f}" if told["seconds"] else ""
+        lines.append(f"| {told['method']} | {clean} | {robust} | {over} | {spent} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
