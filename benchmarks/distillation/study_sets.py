@@ -118,10 +118,10 @@ WIDER = {"name": "convnet", "width": 80, "depth": 3}  # 581 k weights
 MLP = {"name": "mlp", "width": 52, "depth": 2}  # 6.7 k
 SMALL = {"name": "convnet", "width": 8, "depth": 3}  # 6.3 k
 LARGER = {"name": "convnet", "width": 16, "depth": 3}  # 24 k
-DIGITS, IDX = (1078, 180, 539), (1000, 1000, 4000)
+DIGITS, IDX = (1078, 180, 539), (1500, 1000, 4000)
 SETS = {
     "mlp-8": Set("digits", MLP, WIDE, DIGITS, 30, 64, 1078, 30),
     "cnn-8": Set("digits", SMALL, WIDE, DIGITS, 15, 64, 1078, 30),
-    "cnn-28": Set("mnist", LARGER, WIDER, IDX, 4, 128, 10000, 1),
-    "cnn-28-fashion": Set("fashion_mnist", LARGER, WIDER, IDX, 4, 128, 10000, 1),
+    "cnn-28": Set("mnist", LARGER, WIDER, IDX, 5, 64, 10000, 1),
+    "cnn-28-fashion": Set("fashion_mnist", LARGER, WIDER, IDX, 5, 64, 10000, 1),
 }

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import torch
+
 from stillhouse.clock import Clock
 from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.settings import corners
@@ -31,7 +33,6 @@ PACES: Mapping[str, Pace] = {
     "bf16": "bf16",
 }
 PINNED = f"{HIDDEN}/engines.json"  # arm → engine; `stillhouse reproduce` leaves it in its copy
-PROBED = 6  # steps of each engine in a probe
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class Engines:
         normalize = normalization(alike.arm, material)
         made = [alike.member({}, material, normalize) for _ in range(self.together)]
         slow = {**made[0][0].settings.optimizer, "lr": 1e-6}
-        short = replace(made[0][0].settings, steps=PROBED, optimizer=slow)
-        return [replace(own, settings=short) for own, _ in made], made[0][1]
+        calm = replace(made[0][0].settings, optimizer=slow)
+        return [replace(own, settings=calm) for own, _ in made], made[0][1]
 
     def _probed(self, members: list[Member], rows: Dataset) -> str:
         ways = self._ways(members, rows)
@@ -119,19 +120,23 @@ class Engines:
             self.timing[f"engine/{self.trials.arm}/{name}/seconds"] = round(seconds, 7)
         return taken
 
-    def _ways(self, members: list[Member], rows: Dataset) -> dict[str, Callable[[], float]]:
+    def _ways(self, members: list[Member], rows: Dataset) -> dict[str, Callable[[int], float]]:
         none = nobody(self.trials.material)
         one, count = members[0], self.pool.size if self.pool else 1
 
-        def alone(pace: Pace) -> float:
-            fit(one.model, one.objective, rows, none, one.settings, pace=pace)
-            return float(PROBED * count)
+        def alone(pace: Pace, steps: int) -> float:
+            # as another pace laid the weights out, this one would be taken for that one
+            one.model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            short = replace(one.settings, steps=steps)
+            fit(one.model, one.objective, rows, none, short, pace=pace)
+            return float(steps * count)
 
-        def at_once() -> float:
-            fit_together(members, rows, none)
-            return float(PROBED * len(members))
+        def at_once(steps: int) -> float:
+            short = [replace(own, settings=replace(own.settings, steps=steps)) for own in members]
+            fit_together(short, rows, none)
+            return float(steps * len(members))
 
-        ways: dict[str, Callable[[], float]] = {}
+        ways: dict[str, Callable[[int], float]] = {}
         if self.pool is not None:
             ways["processes"] = partial(alone, "plain")
         else:
