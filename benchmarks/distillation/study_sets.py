@@ -122,6 +122,6 @@ DIGITS, IDX = (1078, 180, 539), (1500, 1000, 4000)
 SETS = {
     "mlp-8": Set("digits", MLP, WIDE, DIGITS, 30, 64, 1078, 30),
     "cnn-8": Set("digits", SMALL, WIDE, DIGITS, 15, 64, 1078, 30),
-    "cnn-28": Set("mnist", LARGER, WIDER, IDX, 5, 64, 10000, 1),
-    "cnn-28-fashion": Set("fashion_mnist", LARGER, WIDER, IDX, 5, 64, 10000, 1),
+    "cnn-28": Set("mnist", LARGER, WIDER, IDX, 5, 32, 10000, 3),
+    "cnn-28-fashion": Set("fashion_mnist", LARGER, WIDER, IDX, 5, 32, 10000, 3),
 }
