@@ -63,8 +63,18 @@ def test_who_is_far_behind_is_tried_no_more(slower: float, rounds: int) -> None:
     assert len(calls) == rounds
 
 
+def test_a_slow_start_of_something_short_decides_nothing() -> None:
+    clock, slow = ManualClock(), iter([0.09, 0.001, 0.001])
+
+    def cold(steps: int) -> float:
+        clock.sleep(steps * next(slow))
+        return float(steps)
+
+    assert fastest({**ways(clock, one=0.004), "two": cold}, clock)[0] == "two"
+
+
 @pytest.mark.parametrize(("seconds", "steps"), [(0.001, 6), (0.03, 3), (1.0, 2)])
 def test_a_long_step_is_tried_less_often(seconds: float, steps: int) -> None:
     clock, calls = ManualClock(), list[int]()
     fastest({"one": counted(ways(clock, one=seconds)["one"], calls)}, clock)
-    assert calls == [1, steps, steps]
+    assert calls == [1, 1, steps, steps], "the first one is not measured"
