@@ -109,7 +109,7 @@ def students(
         budget = arms.fit_settings(section, len(given.picked), seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            pair = Pair(model, given.teacher, rows, budget.steps or 0)
+            pair = Pair(model, given.teacher, rows, budget.steps or 0, given.features)
             loss = arms.objective(arm, section, given.answers, pair=pair)
         made.append(Member(model, loss, budget))
     return trained(made, rows)
@@ -194,7 +194,7 @@ def examined(
         raise SystemExit(f"{name} is known with other seeds or epochs")
     spent = known.get("cpu_seconds", 0.0)
     for number in map(str, range(divisions)):
-        given = problem.divide(int(number))
+        given = problem.divide(int(number)).looked_at()
         accurate = 100 * metrics.accuracy(given.told, given.test.targets)
         found["teacher"][number] = {"accuracy": accurate}
         for method, specs in candidates(given, wanted).items():

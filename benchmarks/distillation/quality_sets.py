@@ -7,7 +7,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from stillhouse.data.sources.csv import Csv
 from stillhouse.data.sources.idx import Idx
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.models.normalize import Normalize
+from stillhouse.models.stages import evaluating, find
+from stillhouse.models.taps import tapped
 from stillhouse.teachers.checkpoint import Checkpoint
 from stillhouse.teachers.sklearn import Sklearn
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
@@ -35,6 +37,7 @@ HERE = Path(__file__).parent
 DATA = Path(os.environ.get("STILLHOUSE_DATA") or HERE.parent.parent / "shared" / "data")
 # in the order of the teachers' answers
 OBJECTS = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+STAGES = ("early", "middle", "late", "penultimate")
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -51,6 +54,7 @@ class Division:
         answers: Its logits for `picked`.
         told: Its logits for `test`.
         weights: Of the teacher; 0 where nobody can say.
+        features: Of a torch teacher for `picked`, by stage: asked for once, as the flow does.
     """
 
     picked: Dataset
@@ -61,6 +65,20 @@ class Division:
     answers: Tensor
     told: Tensor
     weights: int
+    features: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def looked_at(self) -> "Division":
+        """Return the same with the teacher's features."""
+        if self.teacher is None:
+            return self
+        found: dict[str, list[Tensor]] = {name: [] for name in STAGES}
+        with evaluating(self.teacher), torch.no_grad():
+            paths = find(self.teacher, self.picked.inputs[:2], STAGES)
+            for inputs in torch.split(self.picked.inputs, 256):
+                seen = tapped(self.teacher, inputs, set(paths.values())).features
+                for name, path in paths.items():
+                    found[name].append(seen[path].half())
+        return replace(self, features={name: torch.cat(parts) for name, parts in found.items()})
 
 
 @dataclass(frozen=True)
@@ -194,7 +212,7 @@ def _objects() -> Dataset:
 
 def objects(number: int) -> Division:
     test, val, train = _drawn(_objects(), number, (1500, 300, 4000))
-    picked = _few(train, 30, 700)
+    picked = _few(train, 30, 2700)
     path = str(DATA / "teachers" / "cifar10_resnet20.safetensors")
     made = Checkpoint(path=path, architecture={"name": "resnet", "depth": 20}, mean=MEAN, std=STD)
     oracle = _recalled(made, train, val)
@@ -227,8 +245,8 @@ SETS: dict[str, Problem] = {
     "cifar": Problem(
         objects,
         {"name": "convnet", "width": 8, "depth": 3},
-        25,
-        "CIFAR-10 as JPEG: 300 labelled and 700 unlabelled rows; a ResNet-20 of others",
+        10,
+        "CIFAR-10 as JPEG: 300 labelled and 2,700 unlabelled rows; a ResNet-20 of others",
         batch=32,
     ),
     "adult": Problem(
