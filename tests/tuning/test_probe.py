@@ -36,15 +36,15 @@ def test_the_fastest_is_taken_and_what_was_measured_is_told() -> None:
     assert took == {"one": 2.0, "two": 0.5, "three": 1.0}
 
 
-def test_a_later_way_has_to_be_faster_by_a_quarter() -> None:
+def test_a_later_way_has_to_be_faster_by_a_margin() -> None:
     clock = ManualClock()
-    assert fastest(ways(clock, one=1.0, two=0.81), clock)[0] == "one"
-    assert fastest(ways(clock, one=1.0, two=0.79), clock)[0] == "two"
+    assert fastest(ways(clock, one=1.0, two=0.88), clock)[0] == "one"
+    assert fastest(ways(clock, one=1.0, two=0.86), clock)[0] == "two"
     assert fastest(ways(clock, one=1.0, two=1.0), clock)[0] == "one"
 
 
 def test_one_slow_moment_decides_nothing() -> None:
-    clock, slow = ManualClock(), iter([2.5, 0.1, 0.1])
+    clock, slow = ManualClock(), iter([2.5, 0.1, 0.1, 2.5, 2.5])
 
     def hindered(steps: int) -> float:
         clock.sleep(steps * next(slow))
@@ -54,7 +54,7 @@ def test_one_slow_moment_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("slower", "rounds"), [(1.4, 3), (2.0, 2), (4.0, 1)], ids=["near", "behind", "far behind"]
+    ("slower", "rounds"), [(1.4, 5), (2.0, 2), (4.0, 1)], ids=["near", "behind", "far behind"]
 )
 def test_who_is_far_behind_is_tried_no_more(slower: float, rounds: int) -> None:
     clock, calls = ManualClock(), list[int]()
@@ -64,7 +64,7 @@ def test_who_is_far_behind_is_tried_no_more(slower: float, rounds: int) -> None:
 
 
 def test_a_slow_start_of_something_short_decides_nothing() -> None:
-    clock, slow = ManualClock(), iter([0.09, 0.001, 0.001])
+    clock, slow = ManualClock(), iter([0.09, *[0.001] * 4])
 
     def cold(steps: int) -> float:
         clock.sleep(steps * next(slow))
@@ -77,4 +77,4 @@ def test_a_slow_start_of_something_short_decides_nothing() -> None:
 def test_a_long_step_is_tried_less_often(seconds: float, steps: int) -> None:
     clock, calls = ManualClock(), list[int]()
     fastest({"one": counted(ways(clock, one=seconds)["one"], calls)}, clock)
-    assert calls == [1, 1, steps, steps], "the first one is not measured"
+    assert calls == [1, 1, *[steps] * 4], "the first one is not measured"

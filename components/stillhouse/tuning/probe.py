@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 
 from stillhouse.clock import Clock
 
-ROUNDS = 3
-MARGIN = 1.25
+ROUNDS = 5
+MARGIN = 1.15
 HOPELESS = (
     3.0,
     1.5,
@@ -22,7 +22,7 @@ def fastest(
     """Try ways in turn, several rounds of them, and return the one to take.
 
     They are gone through in order, and a later one is taken in place of an earlier one only if it
-    is faster by a quarter: where two are all but equal, noise must not decide. What a process does
+    is faster by 15 %: where two are all but equal, noise must not decide. What a process does
     at its very first step is nobody's: one is done before. The first round is one step each; then a
     way that takes long and is far behind is tried no more, so that looking for the fastest costs
     little of what it saves.
