@@ -5,6 +5,7 @@ Everything that a library would write to a shared or home folder goes under `.st
 pickles, phones home or retries for minutes is switched off. A value that the user set is kept.
 """
 
+import importlib.util
 import os
 import pwd
 import resource
@@ -37,8 +38,8 @@ class Place:
         threads: torch's threads. One gives the same bits on every machine of a kind.
         studies: URL of a PostgreSQL that keeps Optuna's studies for a team; None means journals in
             the workspace.
-        knowledge: A folder in which workspaces and people share teachers' answers; None: each
-            workspace asks for itself.
+        knowledge: A folder, or the URL of a bucket, in which workspaces and people share teachers'
+            answers; None: each workspace asks for itself.
     """
 
     root: Path
@@ -48,7 +49,7 @@ class Place:
     token: SecretStr | None
     threads: int
     studies: SecretStr | None = None
-    knowledge: Path | None = None
+    knowledge: Path | str | None = None
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -147,7 +148,7 @@ def place(root: Path) -> Place:
         token=SecretStr(token) if token else None,
         threads=_threads(),
         studies=secret("STILLHOUSE_STUDIES"),
-        knowledge=_folder("STILLHOUSE_KNOWLEDGE"),
+        knowledge=_shared("STILLHOUSE_KNOWLEDGE"),
     )
 
 
@@ -156,18 +157,48 @@ def tracking_is_given() -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
-def _folder(name: str) -> Path | None:
+# What speaks to a store, and what installs it, by the scheme of the store's URLs.
+STORES = {
+    "s3": ("s3fs", "stillhouse[s3]"),
+    "gs": ("gcsfs", "gcsfs"),
+    "az": ("adlfs", "adlfs"),
+}
+
+
+def _shared(name: str) -> Path | str | None:
+    """Return the folder, or the URL of a bucket, that a variable names."""
     text = os.environ.get(name, "")
     if not text:
         return None
+    if "://" in text:
+        return _bucket(text, name)
     found = Path(text).expanduser()
-    if "://" in text or not found.is_absolute() or not found.is_dir():
+    if not found.is_absolute() or not found.is_dir():
         raise SettingsError(
             f"'{text}' is no folder that is there.",
             where=name,
-            fix="Make it, and give its whole path; a bucket can be mounted.",
+            fix="Make it, and give its whole path; or write s3://bucket/prefix.",
         )
     return found
+
+
+def _bucket(url: str, name: str) -> str:
+    scheme, _, rest = url.partition("://")
+    if any(mark in rest for mark in "@?#"):  # it may be a secret, and is not repeated
+        raise SettingsError(
+            "the bucket's URL holds more than a bucket and a prefix.",
+            where=name,
+            fix=f"Write {scheme}://bucket/prefix; credentials belong where the store's own tools "
+            "take them, such as AWS_PROFILE.",
+        )
+    library, package = STORES.get(scheme, ("", ""))
+    if library and importlib.util.find_spec(library) is None:
+        raise SettingsError(
+            f"what speaks to {scheme}:// is not installed.",
+            where=name,
+            fix=f"pip install '{package}'",
+        )
+    return url.rstrip("/")
 
 
 def _threads() -> int:

@@ -85,6 +85,23 @@ def write_stream(path: Path, parts: Iterable[bytes]) -> None:
     failpoint("workspace.after_replace")
 
 
+def write_once(path: Path, data: bytes) -> None:
+    """Write a file if there is none of its name, whole; of several who write it one does, and
+    nothing happens for the others.
+
+    Raises:
+        OSError: The disk is full, or the file system knows no second name for a file.
+    """
+    once = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.once")
+    write_atomic(once, data)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(once, path)
+    finally:
+        once.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
 def _sweep(path: Path) -> None:
     """Remove what killed writers of this file left beside it; those that still run are left
     alone.

@@ -29,7 +29,9 @@ from tuning.problems import bowl
 from stillhouse import failpoints
 from stillhouse.errors import StillhouseError, short_of_memory
 from stillhouse.failpoints import STEPS
+from stillhouse.knowledge.bucket import bucket
 from stillhouse.knowledge.build import build
+from stillhouse.knowledge.shared import Sharing
 from stillhouse.knowledge.store import Knowledge
 from stillhouse.pipeline.body import run_body
 from stillhouse.release.registry import Registry
@@ -78,6 +80,24 @@ def knowledge(folder: Path) -> str:
     )
     opened = Knowledge.open(folder / "store", data, oracle, teacher="t" * 64)
     return sha256_bytes(opened.logits().numpy().tobytes()) + sha256(folder / "store")
+
+
+def sharing(folder: Path) -> str:
+    """Ask a teacher where machines share its answers, and read them again from there."""
+    (folder / "bucket").mkdir(exist_ok=True)
+    data, oracle, words = blobs(40), Doubling(), []
+    for name in ("us", "them"):
+        build(
+            oracle,
+            data,
+            teacher="t" * 64,
+            work=folder / name,
+            write=lambda file, b, name=name: write_atomic(folder / f"{name}.store" / file, b),
+            shard_rows=16,
+            shared=Sharing(bucket(f"file://{folder}/bucket"), name),
+        )
+        words.append(sha256(folder / f"{name}.store"))
+    return " ".join(words)
 
 
 def journal(folder: Path) -> str:
@@ -307,7 +327,7 @@ def torn(name: str, folder: Path) -> list[str]:
 ROOMS: dict[str, Callable[[Path], str]] = {
     f.__name__: f
     for f in (
-        *(writer, checkpoint, knowledge, journal, body, recorded),
+        *(writer, checkpoint, knowledge, sharing, journal, body, recorded),
         *(tracking, spooled, release, append, retrain, told),
     )
 }
@@ -320,6 +340,10 @@ POINTS = {
     "workspace.after_remove": "body",
     "training": "checkpoint",
     "knowledge": "knowledge",
+    "knowledge.before_lease": "sharing",
+    "knowledge.after_lease": "sharing",
+    "knowledge.before_share": "sharing",
+    "knowledge.after_share": "sharing",
     "tuning": "journal",
     "tuning.before_repair": "repaired",
     "tuning.after_repair": "repaired",

@@ -79,7 +79,7 @@ def test_of_two_builders_one_asks_and_what_a_killed_one_finished_is_read_by_the_
     Knowledge.open(tmp_path / "store", digits, oracle(answer))
 
 
-@pytest.mark.parametrize("text", ["somewhere/here", "/no/such/folder", "s3://bucket/answers"])
+@pytest.mark.parametrize("text", ["somewhere/here", "/no/such/folder"])
 def test_a_shared_folder_that_is_not_there_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:

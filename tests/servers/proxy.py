@@ -36,7 +36,15 @@ KINDS: tuple[Kind, ...] = (
     "half",
     "duplicate",
 )
-_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade"}
+_HOP = {
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "content-length",
+    "te",
+    "upgrade",
+    "expect",
+}
 
 
 @dataclass
@@ -202,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass_on(self) -> None:
         proxy = self.server.proxy
         length = int(self.headers.get("Content-Length") or 0)
+        if self.headers.get("Expect", "").lower() == "100-continue":
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = self.rfile.read(length) if length else b""
         proxy.watch(self.command, self.path)
         while proxy.silent:

@@ -162,15 +162,20 @@ def test_twenty_trials_pay_the_teacher_once(tmp_path: Path) -> None:
         assert len(server.asked) == before
 
 
-def test_what_one_workspace_asked_in_a_shared_folder_another_one_finds(tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_what_one_workspace_asked_in_a_shared_place_another_one_finds(
+    tmp_path: Path, scheme: str
+) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    shared = f"{scheme}{folder}" if scheme else folder
     with serving() as server:
         free = {"name": "endpoint", "url": server.url, "allow": ["127.0.0.1"], "rate": 1000.0}
         params, asked, kept = {**PARAMS, "teacher": {**free, "gate": None}}, [], []
         for name in ("one", "two"):
             files = run(Workspace(tmp_path / name), prepare.step, teacher.step, params=params)
             before = len(server.asked)
-            here = replace(place(tmp_path / name), knowledge=tmp_path / "shared")
+            here = replace(place(tmp_path / name), knowledge=shared)
             run_body(knowledge.step, files.workspace, params=params, place=here, progress=silent)
             asked.append(len(server.asked) - before)
             kept.append(files.read_json("knowledge/knowledge.json"))

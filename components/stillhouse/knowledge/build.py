@@ -4,9 +4,11 @@ A logit is stored less its row's largest, which changes no softmax and keeps fp1
 the values are 0 and below, finest near 0 where the probability is. Shards that were finished before
 a kill wait in a work folder under the address of exactly this question (teacher, data, rows,
 views), each named by its hash, and are not asked again. The work folder may be shared by workspaces
-and people: one of them asks, the others wait for it and read what it finished.
+and people: one of them asks, the others wait for it and read what it finished. Where machines have
+no folder in common they share in the same way through a bucket, beside the work folder of each.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +33,7 @@ from stillhouse.knowledge.question import (
     places_of,
     question,
 )
+from stillhouse.knowledge.shared import Sharing, Shelf, file_of
 from stillhouse.teachers.ask import BATCH, ask
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.training.fit import silent
@@ -61,6 +64,7 @@ def build(
     waiting: Waiting = lambda: None,
     at_once: int = BATCH,
     runtime: Mapping[str, Any] | None = None,
+    shared: Sharing | None = None,
 ) -> dict[str, Any]:
     """Ask a teacher about every row and store its answers.
 
@@ -79,6 +83,7 @@ def build(
         waiting: Called once if another process asks this very question now.
         at_once: Rows that the teacher sees at once, as in `ask`; the answers are the same.
         runtime: What runs the teacher in its own place; a part of the question.
+        shared: A bucket where machines share answers; None: there is none.
 
     Returns:
         The manifest.
@@ -86,6 +91,7 @@ def build(
     Raises:
         SourceError: An answer is missing or not a finite number; the rows are named.
         UsageError: It is asked about views, and answers by row number alone.
+        ServerUnreachable: The bucket does not answer; what was asked is kept in `work`.
         OSError: The disk is full or broken.
     """
     _require_eyes(oracle, views)
@@ -101,13 +107,19 @@ def build(
     place = work / asked.address[:32]
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     shards, sentinels, total = [], [], views.count * len(dataset)
-    with alone(place, waiting):
+    with alone(place, waiting), _shelf(shared, asked) as shelf:
+        notify = _once(waiting)
         for view, index, start in _parts(asked):
             part = views.look(dataset, view, start, start + shard_rows)
             wanted = places_of(view, len(dataset), shard_rows)
             inside = [at - start for at in wanted if start <= at < start + len(part)]
-            name = _name(view, index)
-            data = _finished(place, name) or _ask_shard(
+            name, done = _name(view, index), view * len(dataset) + start
+
+            def waits(who: str, done: int = done) -> None:
+                notify()
+                progress(done, total, f"waiting for {who}")
+
+            data = _known(place, name, shelf, waits) or _ask_shard(
                 oracle,
                 part,
                 place / name,
@@ -116,11 +128,13 @@ def build(
                 features=features,
                 at_once=at_once,
             )
+            if shelf is not None:
+                shelf.offer(name, data)
             file = f"view{view}-{index:05d}.safetensors"
             shards.append(Shard(file, view, start, len(part), sha256_bytes(data)))
             write(file, data)
             sentinels += _sentinels(data, inside, start, view)
-            progress(view * len(dataset) + start + len(part), total, "asking the teacher")
+            progress(done + len(part), total, "asking the teacher")
     manifest = {
         "format": FORMAT,
         **asked.as_dict(),
@@ -132,6 +146,17 @@ def build(
     write(MANIFEST, dump_json(manifest))
     failpoint("knowledge.after_manifest")
     return manifest
+
+
+def _shelf(
+    shared: Sharing | None, asked: Question
+) -> contextlib.AbstractContextManager[Shelf | None]:
+    return contextlib.nullcontext() if shared is None else shared.of(asked.address[:32])
+
+
+def _once(act: Callable[[], None]) -> Callable[[], None]:
+    acts = iter((act,))
+    return lambda: next(acts, lambda: None)()
 
 
 def _parts(asked: Question) -> list[tuple[int, int, int]]:
@@ -151,6 +176,18 @@ def _require_eyes(oracle: Oracle, views: Views) -> None:
 
 def _name(view: int, index: int) -> str:
     return f"{index:05d}" if view == 0 else f"v{view}-{index:05d}"
+
+
+def _known(
+    place: Path, name: str, shelf: Shelf | None, waits: Callable[[str], None]
+) -> bytes | None:
+    """Return a shard that was finished here or, to be kept here too, by another."""
+    data = _finished(place, name)
+    if data is None and shelf is not None:
+        data = shelf.find(name, waits)
+        if data is not None:
+            write_atomic(place / file_of(name, data), data)
+    return data
 
 
 def _finished(place: Path, name: str) -> bytes | None:
@@ -181,7 +218,7 @@ def _ask_shard(
     seen = looked_at(oracle, part, features)
     data = dump_tensors({**held, **whole, **seen, "rows": part.rows})
     failpoint("knowledge.before_shard")
-    write_atomic(stem.with_name(f"{stem.name}.{sha256_bytes(data)}.safetensors"), data)
+    write_atomic(stem.with_name(file_of(stem.name, data)), data)
     failpoint("knowledge.after_shard")
     return data
 

@@ -3,9 +3,10 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
-from stillhouse import config
+from stillhouse import config, environment
 from stillhouse.config import Count, Natural, Positive, Spec
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
@@ -13,8 +14,10 @@ from stillhouse.data.schema import Schema
 from stillhouse.data.view import Views
 from stillhouse.errors import Notice, SettingsError
 from stillhouse.evaluation.tasks import CLASSIFICATION, task_of
+from stillhouse.knowledge.bucket import bucket
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.keep import ALL, Form, Keep, Sampled, Top
+from stillhouse.knowledge.shared import Sharing
 from stillhouse.knowledge.store import FOLDER, Knowledge
 from stillhouse.steps.runtime import elsewhere
 from stillhouse.steps.step import Job, Metrics, Step
@@ -112,7 +115,8 @@ def run(job: Job) -> Metrics:
     """Write the answers to the picked train rows: `knowledge/store/` and
     `knowledge/knowledge.json`.
 
-    Where STILLHOUSE_KNOWLEDGE names a folder, what another workspace asked is found there.
+    Where STILLHOUSE_KNOWLEDGE names a folder or a bucket, what another workspace asked is found
+    there.
 
     Returns:
         `knowledge/rows` (answers, all views) and `knowledge/bytes`.
@@ -121,6 +125,7 @@ def run(job: Job) -> Metrics:
         SourceError: The teacher has no finite answer for a row; the row is named.
         UsageError: A view does not go with such rows, or the teacher answers by row number alone.
         Corrupt: The teacher's files are not those that were stored.
+        ServerUnreachable: The bucket does not answer; run again, what was asked is kept.
     """
     check(job.params)
     settings = job.settings(Settings, "knowledge")
@@ -131,6 +136,7 @@ def run(job: Job) -> Metrics:
     oracle = recall(job.files, rows.schema)
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
     asked, runtime = elsewhere(oracle, rows) if settings.runtime == "onnx" else (oracle, None)
+    shared = job.place.knowledge
     sizes: list[int] = []
 
     def timed(size: int, seconds: float) -> None:
@@ -144,7 +150,7 @@ def run(job: Job) -> Metrics:
         asked,
         rows,
         teacher=teacher,
-        work=job.place.knowledge or job.files.scratch,
+        work=shared if isinstance(shared, Path) else job.files.scratch,
         write=write,
         views=views,
         keep=keep,
@@ -152,6 +158,9 @@ def run(job: Job) -> Metrics:
         progress=job.progress,
         runtime=runtime,
         at_once=rows_at_once(asked, rows, job.clock, told=timed),
+        shared=Sharing(bucket(shared, job.clock), environment.who(), clock=job.clock)
+        if isinstance(shared, str)
+        else None,
         waiting=lambda: job.told("Another run asks the teacher the same; waiting for its answers."),
     )
     Knowledge.open(job.files.path(FOLDER), rows, oracle, teacher=teacher)
