@@ -36,7 +36,7 @@ from stillhouse.models.normalize import Normalize
 from stillhouse.training.fleet import Member
 
 PICKING = 1_000_003  # a seed that is not judged
-TEMPERATURES = (2.0, 4.0, 8.0)
+TEMPERATURES = (1.0, 2.0, 4.0, 8.0)
 CONTROLS = ("none", "hard", "smooth", "shuffled")
 Specs = list[dict[str, Any]]
 Found = dict[str, dict[str, dict[str, Any]]]
@@ -44,9 +44,10 @@ Found = dict[str, dict[str, dict[str, Any]]]
 
 
 def beside_kd(part: dict[str, Any], *weights: float) -> Specs:
-    """A combine of kd and a part, at each of the weights."""
+    """A combine of kd and a part, at each of the weights, and at two temperatures."""
     return [
-        {"name": "combine", "parts": [{"name": "kd"}, {**part, "weight": weight}]}
+        {"name": "combine", "parts": [{"name": "kd", "temperature": t}, {**part, "weight": weight}]}
+        for t in (1.0, 4.0)
         for weight in weights
     ]
 
@@ -60,25 +61,27 @@ ANSWERS: dict[str, Specs] = {
     "kd, z-scores": [
         {"name": "kd", "temperature": t, "standardize": True} for t in (1.0, 2.0, 4.0)
     ],
-    "dkd": [{"name": "dkd", "beta": b} for b in (1.0, 4.0, 8.0)],
+    "dkd": [{"name": "dkd", "beta": b, "temperature": t} for b in (1.0, 8.0) for t in (1.0, 4.0)],
     "dist": [{"name": "dist", "temperature": t} for t in (1.0, 2.0, 4.0)],
     "wttm": [{"name": "wttm", "temperature": t} for t in (1.25, 2.0, 4.0)],
-    "focal": [{"name": "focal", "beta": b} for b in (1.0, 5.0, 20.0)],
+    "focal": [
+        {"name": "focal", "beta": b, "temperature": t} for b in (1.0, 10.0) for t in (1.0, 4.0)
+    ],
     "born_again": [{"name": "born_again"}],
     "multi_label": [{"name": "multi_label", "temperature": t} for t in (1.0, 2.0, 4.0)],
     "ema_teacher": [
         {"name": "combine", "parts": [{"name": "ema_teacher", "weight": w}]}
         for w in (1.0, 10.0, 100.0)
     ],
-    "kd + rkd": beside_kd({"name": "rkd"}, 0.01, 0.1, 1.0),
+    "kd + rkd": beside_kd({"name": "rkd"}, 0.03, 0.3),
 }
 FEATURES: dict[str, Specs] = {
-    "kd + rkd, penultimate": beside_kd({"name": "rkd", "layer": "penultimate"}, 0.01, 0.1, 1.0),
-    "kd + fitnet": beside_kd({"name": "fitnet", "layer": "penultimate"}, 0.01, 0.1, 1.0),
-    "kd + reviewkd": beside_kd({"name": "reviewkd"}, 0.03, 0.3, 3.0),
-    "kd + crd": beside_kd({"name": "crd", "negatives": 1024}, 0.02, 0.2, 0.8),
-    "kd + embedding": beside_kd({"name": "embedding"}, 0.1, 1.0, 10.0),
-    "kd + srd": beside_kd({"name": "srd"}, 0.03, 0.3, 3.0),
+    "kd + rkd, penultimate": beside_kd({"name": "rkd", "layer": "penultimate"}, 0.03, 0.3),
+    "kd + fitnet": beside_kd({"name": "fitnet", "layer": "penultimate"}, 0.03, 0.3),
+    "kd + reviewkd": beside_kd({"name": "reviewkd"}, 0.1, 1.0),
+    "kd + crd": beside_kd({"name": "crd", "negatives": 1024}, 0.05, 0.5),
+    "kd + embedding": beside_kd({"name": "embedding"}, 0.3, 3.0),
+    "kd + srd": beside_kd({"name": "srd"}, 0.1, 1.0),
     "srd": [{"name": "srd", "power": p} for p in (1.0, 2.0, 4.0)],
 }
 MANY_CLASSES = frozenset({"kd, z-scores"})  # refused where there are two
