@@ -300,9 +300,9 @@ def history(receipt: Json) -> Figure | None:
         return None
     first, last = float(min(n for n, _ in seen)), float(max(n for n, _ in seen))
     # Room on the left, so that the first trial is not drawn under the labels of the other axis.
-    across = replace(
-        axis([first, last], floor=first, ceiling=last), low=first - LABELS * (last - first)
-    )
+    numbers = axis([first, last], floor=first, ceiling=last)
+    whole = tuple(tick for tick in numbers.ticks if tick.is_integer())
+    across = replace(numbers, low=first - LABELS * (last - first), ticks=whole)
     up = axis([v for _, v in seen], ceiling=100 if scale == 100 else None, wanted=4)
     at, best = staircase([v for _, v in seen])
     numbered = [float(seen[int(i) - 1][0]) for i in at]
