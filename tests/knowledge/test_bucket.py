@@ -75,6 +75,18 @@ def test_a_busy_store_is_asked_again_with_longer_pauses(shaky: type[Shaky]) -> N
 SECRET = "AKIA-and-its-password"
 
 
+class NoCredentialsError(Exception):
+    """As a client's own errors: neither an OSError nor Python's."""
+
+
+class ParamValidationError(Exception):
+    """Such as of a bucket's name."""
+
+
+class EndpointConnectionError(Exception):
+    """Such as of a host that is away."""
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
@@ -83,6 +95,9 @@ SECRET = "AKIA-and-its-password"
         (PermissionError(SECRET), UsageError, "does not let us write"),
         (FileNotFoundError(SECRET), UsageError, "there is no such bucket"),
         (OSError(errno.EINVAL, SECRET), UsageError, "cannot write this"),
+        (NoCredentialsError(SECRET), UsageError, "AWS_PROFILE"),
+        (ParamValidationError(SECRET), UsageError, "Check the bucket's name"),
+        (EndpointConnectionError(SECRET), ServerUnreachable, "Check the network"),
     ],
 )
 def test_a_store_that_refuses_or_is_away_is_told_without_its_words(

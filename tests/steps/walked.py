@@ -15,8 +15,10 @@ from stillhouse.data.statistics import statistics
 from stillhouse.environment import Place
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
+from stillhouse.steps import tried
 from stillhouse.steps.siblings import weights
 from stillhouse.steps.step import Job
+from stillhouse.steps.tried import Tried
 from stillhouse.teachers.recall import fingerprint
 from stillhouse.workspace import StepFiles, Workspace, dump_tensors
 
@@ -95,6 +97,9 @@ def workspace(root: Path, kind: str = "image") -> Workspace:
         "artifacts/distill/arms.json",
         {"arms": [{"name": arm, "settings": {"student": SPEC}} for arm, _ in siblings]},
     )
+    trials = [(Tried(n, SPEC, {}), student(train, seed=3 + n).state_dict()) for n in (4, 2)]
+    tried.write(StepFiles(made, "tune"), trials)
+    settle(made, "tune")
     made.write_json(
         "artifacts/distill/student.json",
         {"architecture": SPEC, "parameters": 1, "macs": 1, "method": {"name": "kd"}, "taps": []},

@@ -119,8 +119,8 @@ class Transfer(Attack):
     Args:
         steps: Of each climb.
         surrogates: The other models: torch modules, or in params.yaml names that the flow puts
-            models in place of: `teacher`, `student` (the same settings from another seed), and the
-            arms beside it.
+            models in place of: `teacher`, `student` (the same settings from another seed), the
+            arms beside it, and `trials`, the models of its best trials.
 
     Example:
         >>> import torch

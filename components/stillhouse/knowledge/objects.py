@@ -161,7 +161,8 @@ def _refusal(error: Exception, url: str, doing: str) -> StillhouseError | None:
         return UsageError(
             f"there is no such bucket ({code}).", where=f"{WHERE} {url}", fix="Make it."
         )
-    if isinstance(error, OSError) and error.errno in HOPELESS:
+    odd = any(word in kind.__name__ for word in ("Validation", "Invalid", "Region"))
+    if odd or (isinstance(error, OSError) and error.errno in HOPELESS):
         return UsageError(
             f"the store cannot {doing} this ({code}).",
             where=f"{WHERE} {url}",

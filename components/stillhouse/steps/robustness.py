@@ -314,7 +314,7 @@ def check(params: Mapping[str, Any]) -> None:
     config.refuse_spaces(params.get("robustness"), "robustness")
     settings = config.build(Settings, params.get("robustness"), where="robustness")
     cases = make_cases(settings.attacks or (), "robustness.attacks")
-    siblings.require_known(cases, params.get("distill"), "robustness.attacks")
+    siblings.require_known(cases, params, "robustness.attacks")
     seen: set[str] = set()
     for at, spec in enumerate(settings.corruptions or ()):
         config.check_spec("corruptions", spec, where=f"robustness.corruptions.{at}")

@@ -56,7 +56,7 @@ def filled(files: StepFiles, spec: Spec, state: Mapping[str, Tensor], name: str)
         raise Corrupt(
             f"the weights do not fit the architecture: {said}",
             where=str(files.path(name)),
-            fix="Run the step `distill` again.",
+            fix=f"Run the step `{name.partition('/')[0]}` again.",
         ) from None
     model.eval()
     return model

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from stillhouse.data.dataset import Dataset
-from stillhouse.distillation.arms import Arm
+from stillhouse.distillation.arms import STUDENT, Arm
 from stillhouse.errors import TrainingFailed
 from stillhouse.models.normalize import Normalize
 from stillhouse.steps import arm as arms
@@ -19,7 +20,7 @@ from stillhouse.training.fleet import Member, fit_together, kind_of
 from stillhouse.training.pace import Pace
 from stillhouse.tuning.space import resolve
 from stillhouse.tuning.workers import Done, Task, attempt
-from stillhouse.workspace import StepFiles, Workspace
+from stillhouse.workspace import StepFiles, Workspace, dump_tensors, write_atomic
 
 # No seed of `distill`: a seed that helped to choose the settings would look better than the others.
 SEED = 1_000_003
@@ -76,7 +77,19 @@ class Trials:
             until=task.until,
             pace=self.pace,
         )
+        self._keep(task, fitted.model)
         return arms.measure(fitted.model, material)
+
+    def weights(self, number: int) -> Path:
+        """Return where the weights of a trial lie that was trained here to its end."""
+        return self.folder / f"weights-{number}.safetensors"
+
+    def _keep(self, task: Task, model: nn.Module) -> None:
+        """Keep the model of a whole training before anybody is told what it came to, so that a
+        trial that was told is there. Of the controls' trials nobody asks.
+        """
+        if self.arm == STUDENT and task.until == 1:
+            write_atomic(self.weights(task.number), dump_tensors(model.state_dict()))
 
     def together(self, tasks: Sequence[Task]) -> list[Done]:
         """Train trials as far as they are asked for, those of one kind in one loop."""
@@ -98,7 +111,10 @@ class Trials:
                 checkpoint=self.folder / f"fleet-{kind}.safetensors",
                 progress=self.progress,
             )
-            found |= dict(zip(places, (_done(each, material) for each in fitted), strict=True))
+            for place, each in zip(places, fitted, strict=True):
+                if isinstance(each, Fitted):
+                    self._keep(tasks[place], each.model)
+                found[place] = _done(each, material)
         return [found[place] for place in range(len(tasks))]
 
     def member(

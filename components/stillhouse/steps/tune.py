@@ -1,29 +1,34 @@
 """Choose the settings of every arm: a study each, equal in trials, judged on val."""
 
 import contextlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from stillhouse import config, environment, plugins
 from stillhouse.architectures.size import sentence, size_of
-from stillhouse.config import Count, Spec
+from stillhouse.config import Count, Natural, Spec
 from stillhouse.data import prepared
 from stillhouse.distillation.arms import STUDENT, Arm, arms_of, section_of
 from stillhouse.distillation.settings import check as check_distill
 from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import SettingsError, nearest
-from stillhouse.evaluation.tasks import Task, task_of
+from stillhouse.evaluation.tasks import Task as Aim
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.steps import arm as arms
-from stillhouse.steps.engines import Engine, Engines
+from stillhouse.steps import tried
+from stillhouse.steps.engines import PACES, Engine, Engines
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.steps.trials import Trials, read_material
 from stillhouse.tuning.halving import Halving
-from stillhouse.tuning.objectives import Trial, directions
+from stillhouse.tuning.objectives import Trial, best_first, directions
 from stillhouse.tuning.space import distributions, resolve, share_budget
 from stillhouse.tuning.study import Found, Plan, search
-from stillhouse.tuning.workers import Pool
+from stillhouse.tuning.workers import Pool, Task
+from stillhouse.workspace import load_tensors
 
 NO_SPACE = "This arm has no search space: one trial with the settings as they stand."
 
@@ -46,6 +51,8 @@ class Settings:
             end.
         objectives: Metrics of val or of the model's size; with several, the first decides on the
             Pareto front. None: val/accuracy, or val/rmse of a quantity.
+        siblings: Of the student's best trials with different settings, whose models are kept at
+            most, for attacks that are led by them (`transfer` with `surrogates: [trials]`).
     """
 
     trials: Count = 12
@@ -54,6 +61,7 @@ class Settings:
     engine: Engine = "auto"
     halving: Spec | None = None
     objectives: list[str] | None = None
+    siblings: Natural = 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,8 @@ class Ready:
 
 
 def run(job: Job) -> Metrics:
-    """Write `tune/trials.json`: each arm's trials and its chosen settings.
+    """Write `tune/trials.json`: each arm's trials and its chosen settings; and the models of the
+    student's best trials.
 
     Returns:
         `tune/trials` (count, all arms), `tune/failed_trials` (count), with halving
@@ -129,7 +138,7 @@ class Aimed:
     objectives: tuple[str, ...]
 
 
-def aimed(settings: Settings, task: Task) -> Aimed:
+def aimed(settings: Settings, task: Aim) -> Aimed:
     """Return the settings with the objectives of a task where none are set.
 
     Raises:
@@ -180,9 +189,34 @@ def _studies(
         trials = Trials(job.root, arm, own, data, job.files.scratch / arm / plan.key[:16])
         total = len(found) + plan.budget + settings.given.trials * len(arms_left)
         study = _study(job, plan, _Turn(settings, trials, pool, len(found), total))
+        if arm == STUDENT:
+            tried.write(job.files, _best(study, trials, settings))
         studies[arm] = _told(study, own, settings)
         found.extend(study.trials)
     return studies, found
+
+
+def _best(
+    study: Found, trials: Trials, settings: Aimed
+) -> Iterator[tuple[tried.Tried, Mapping[str, Tensor]]]:
+    """Yield the models of the best trials that differ in their settings. One that was trained
+    elsewhere, in a study that several share, is trained once more.
+    """
+    seen: list[dict[str, Any]] = []
+    for trial in best_first(study.trials, settings.objectives):
+        own = resolve(trials.section, trial.params)
+        if len(seen) == settings.given.siblings:
+            return
+        if own in seen:
+            continue
+        seen.append(own)
+        place = trials.weights(trial.number)
+        if not place.is_file():
+            replace(trials, pace=PACES.get(study.engine, "plain"))(Task(trial.number, trial.params))
+        yield (
+            tried.Tried(trial.number, read(own).student, dict(trial.values or {})),
+            load_tensors(place),
+        )
 
 
 def _plan(arm: Arm, section: Mapping[str, Any], settings: Aimed, data: str) -> Plan:
@@ -284,7 +318,7 @@ def check(params: Mapping[str, Any]) -> None:
     distributions(params.get("distill") or {})
 
 
-def fits(params: Mapping[str, Any], task: Task) -> None:
+def fits(params: Mapping[str, Any], task: Aim) -> None:
     """Refuse objectives, a method or a selector that mean nothing where this is predicted.
 
     Raises:
@@ -299,7 +333,7 @@ step = Step(
     name="tune",
     run=run,
     reads=arms.READS,
-    writes=("trials.json",),
+    writes=("trials.json", "siblings.safetensors", "siblings.json"),
     sections=("tune", "distill"),
     check=check,
     fits=fits,

@@ -3,7 +3,7 @@ never chooses.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -108,6 +108,14 @@ def choose(trials: Sequence[Trial], objectives: Sequence[str]) -> Trial | None:
         ),
         default=None,
     )
+
+
+def best_first(trials: Sequence[Trial], objectives: Sequence[str]) -> Iterator[Trial]:
+    """Yield the whole trials, each the one that `choose` takes of those that are left."""
+    left = list(trials)
+    while (best := choose(left, objectives)) is not None:
+        yield best
+        left.remove(best)
 
 
 def _costs(trial: Trial, objectives: Sequence[str]) -> list[float]:
