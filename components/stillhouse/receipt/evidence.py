@@ -13,6 +13,7 @@ from stillhouse.evaluation import evaluate, metrics
 from stillhouse.evaluation.intervals import proportion
 from stillhouse.receipt.arms import differences, exact
 from stillhouse.receipt.flips import flips_drawn, mistakes_drawn
+from stillhouse.receipt.grouped import grouped
 from stillhouse.receipt.outcomes import CONTROLS, Json, Outcomes
 from stillhouse.receipt.trust import trusted
 from stillhouse.receipt.two_classes import two_classes
@@ -62,6 +63,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "trials": trials(found.studies),
         "checks": checks(found),
         "drift": drift(found),
+        "groups": grouped(found),
     }
 
 

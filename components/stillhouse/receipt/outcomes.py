@@ -52,6 +52,7 @@ class Outcomes:
         unlike: Kind → what the student answers to rows that no source would give, [M, C].
         transfer: What a selector kept from the student; None where it was told everything.
         training: arm → seconds of one of its trainings, a mean.
+        groups: [N], the group of each test row, where whole groups were held out; None otherwise.
     """
 
     model: str
@@ -82,6 +83,7 @@ class Outcomes:
     unlike: Mapping[str, Tensor] = field(default_factory=dict)
     transfer: Json | None = None
     training: Mapping[str, float] = field(default_factory=dict)
+    groups: Tensor | None = None
 
     @property
     def known(self) -> Tensor:

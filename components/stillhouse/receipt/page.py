@@ -66,6 +66,7 @@ def _context(receipt: Json) -> dict[str, Any]:
         "receipt": receipt,
         "evidence": receipt["evidence"],
         "head": words.headline(receipt),
+        "held_out": words.held_out(receipt),
         "name": words.name(receipt),
         "version": words.version(receipt),
         "rules": ruled(receipt),

@@ -127,7 +127,7 @@ def _promoted(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
 
 
 def _unsaid(receipt: Json, found: list[Ruled]) -> list[Line]:
-    lines = []
+    lines = [Line(told, "data") for told in [held_out(receipt)] if told]
     flips, champion = receipt["evidence"]["flips"], version(receipt)
     if flips and champion and flips["p"] <= 0.05 and flips["difference"] < 0:
         lines.append(
@@ -177,6 +177,21 @@ def _unsaid(receipt: Json, found: list[Ruled]) -> list[Line]:
             Line("It is compared with no other version: nothing was in production.", "flips")
         )
     return lines or [Line("How it does on rows unlike the test rows.", "withstands")]
+
+
+def held_out(receipt: Json) -> str:
+    """Return what intervals that count rows do not know of groups that were held out whole; empty
+    without groups.
+    """
+    told = receipt["evidence"].get("groups")
+    if not told:
+        return ""
+    low, _, high = (numbers.fixed(100 * value) for value in told["over"])
+    lowest, highest = (numbers.fixed(100 * told[key]) for key in ("lowest", "highest"))
+    return (
+        f"Intervals count rows, and those are of {numbers.word(told['groups'])} held-out groups: "
+        f"right in {lowest} to {highest}{NBSP}% of a group, over such groups [{low}, {high}]."
+    )
 
 
 def _watched(rule: Ruled) -> str:

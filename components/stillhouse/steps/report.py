@@ -146,10 +146,16 @@ def outcomes(job: Job) -> Outcomes:
         },
         transfer=files.read_json("distill/transfer.json"),
         training=trainings(files.read_json("distill/distill.timing.json")),
+        groups=test.groups if _by_group(job.params) else None,
         seconds={
             step: float(files.read_json(f"{step}/{step}.timing.json")["seconds"]) for step in BEFORE
         },
     )
+
+
+def _by_group(params: Mapping[str, Any]) -> bool:
+    split = (params.get("prepare") or {}).get("split") or {}
+    return split.get("by") == "group"
 
 
 def trainings(timing: Mapping[str, float]) -> dict[str, float]:
