@@ -29,10 +29,10 @@ def names(place: Folder) -> list[str]:
     return place.names("question")
 
 
-def theirs(place: Folder, **changes: Any) -> Words:
+def theirs(place: Folder, number: int = 1, **changes: Any) -> Words:
     """Lay down the lease of somebody on another machine."""
     words = replace(Words("them", "n" * 16, 30.0, life=ELSEWHERE), **changes)
-    place.write("question/lease-000001.json", _dump(words))
+    place.write(f"question/lease-{number:06d}.json", _dump(words))
     return words
 
 
@@ -123,6 +123,9 @@ def test_its_owner_gives_signs_of_life_and_hears_that_another_one_followed(tmp_p
     while len(seen) < 3:
         seen.add(file.read_bytes())
     assert us.held(names(place))
-    theirs(place)
+    theirs(place, 2)
     assert not us.held(names(place))
-    assert Words.read(file.read_bytes()) == replace(Words("them", "n" * 16, 30.0, life=ELSEWHERE))
+    last = file.read_bytes()
+    us.give_back()  # what is not ours is not given back
+    assert file.read_bytes() == last
+    assert us.holder(names(place)) == "them"

@@ -16,6 +16,7 @@ from stillhouse.steps.student import filled
 from stillhouse.steps.trials import read_material
 from stillhouse.workspace import StepFiles, Workspace
 
+ONE = "distill.controls=[none]"
 FILES = ("siblings.safetensors", "siblings.json", "trials.json")
 
 
@@ -36,11 +37,11 @@ def student(root: Path) -> dict[str, Any]:
     return json.loads((root / "artifacts/tune/trials.json").read_bytes())["studies"]["student"]
 
 
-@pytest.mark.parametrize("engine", ["sequential", "fleet", "channels_last"])
+@pytest.mark.parametrize("engine", ["sequential", "fleet"])
 def test_the_best_trials_are_kept_best_first_and_answer_as_they_did(
     root: Path, engine: str
 ) -> None:
-    run(root, "tune", changed(f"tune.engine={engine}", "tune.trials=4", "tune.together=4"))
+    run(root, "tune", changed(ONE, f"tune.engine={engine}", "tune.trials=4", "tune.together=4"))
     study, found = student(root), kept(root)
     order = sorted(
         study["trials"],
@@ -58,38 +59,38 @@ def test_the_best_trials_are_kept_best_first_and_answer_as_they_did(
 
 
 def test_dropped_trials_are_not_kept_and_fewer_may_be_wanted(root: Path) -> None:
-    half = ("tune.halving={first: 0.25, keep: 0.5}", "tune.trials=4", "tune.together=4")
+    half = (ONE, "tune.halving={first: 0.25, keep: 0.5}", "tune.trials=4", "tune.together=4")
     run(root, "tune", changed(*half))
     whole = [t["number"] for t in student(root)["trials"] if t["state"] == "complete"]
     assert sorted(one.number for one, _ in kept(root)) == whole
     assert len(whole) == 1
-    run(root, "tune", changed("tune.siblings=2"))
+    run(root, "tune", changed(ONE, "tune.siblings=2"))
     assert len(kept(root)) == 2
-    run(root, "tune", changed("tune.siblings=0"))
+    run(root, "tune", changed(ONE, "tune.siblings=0"))
     assert kept(root) == []
 
 
 def test_equal_settings_are_kept_once(root: Path) -> None:
     two = {"choice": [0.01, 0.02]}
-    params = changed("tune.trials=5", "distill.method.temperature=4.0")
+    params = changed(ONE, "tune.trials=5", "distill.method.temperature=4.0")
     params["distill"]["optimizer"] = {"name": "adamw", "lr": two}
     run(root, "tune", params)
     assert len(kept(root)) == 2
 
 
 def test_without_a_space_the_one_trial_is_kept(root: Path) -> None:
-    run(root, "tune", changed("distill.method.temperature=4.0", "distill.optimizer.lr=0.01"))
+    run(root, "tune", changed(ONE, "distill.method.temperature=4.0", "distill.optimizer.lr=0.01"))
     assert [one.number for one, _ in kept(root)] == [0]
 
 
-@pytest.mark.parametrize("engine", ["sequential", "fleet"])
 @pytest.mark.parametrize(
-    "point", ["training.after_checkpoint@2", "tuning.between_tells@2", "workspace.before_replace@3"]
+    ("engine", "point"),
+    [("sequential", "training.after_checkpoint@2"), ("fleet", "tuning.between_tells@2")],
 )
 def test_after_a_failure_on_the_way_the_same_bytes_are_kept(
     root: Path, tmp_path_factory: pytest.TempPathFactory, engine: str, point: str
 ) -> None:
-    params = changed(f"tune.engine={engine}", "tune.together=3", "distill.controls=[none]")
+    params = changed(ONE, f"tune.engine={engine}", "tune.together=3")
     unhurt = enter(tmp_path_factory.getbasetemp(), root.parent / "unhurt")
     run(unhurt, "tune", params)
     name, _, at = point.partition("@")
@@ -102,7 +103,7 @@ def test_after_a_failure_on_the_way_the_same_bytes_are_kept(
 
 
 def test_a_trial_that_was_trained_elsewhere_is_trained_once_more(root: Path) -> None:
-    params = changed("tune.engine=sequential")
+    params = changed(ONE, "tune.engine=sequential")
     run(root, "tune", params)
     before = files(root)
     for path in (root / ".stillhouse" / "work" / "tune" / "student").rglob("*.safetensors"):
