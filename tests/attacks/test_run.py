@@ -427,3 +427,24 @@ def test_a_black_box_is_attacked_by_who_only_asks():
     inputs = torch.rand(30, 6, generator=torch.Generator().manual_seed(1))
     found = Square(queries=50)(Silent(), inputs, Silent()(inputs).argmax(1), THREAT)
     assert found.success.any()
+
+
+@pytest.mark.parametrize(
+    ("joins", "rows", "sizes"),
+    [(True, 17, [8, 9]), (True, 18, [8, 8, 2]), (True, 1, [1]), (False, 17, [8, 8, 1])],
+)
+def test_a_few_rows_that_are_left_join_the_last_batch_of_an_attack_that_wants_it(
+    joins, rows, sizes
+):
+    seen = []
+
+    class Recording(Attack):
+        joins_few = joins
+
+        def perturb(self, model, inputs, targets, *, threat, generator):
+            seen.append(len(inputs))
+            return inputs
+
+    inputs, targets = data(rows)
+    assert attacked(Recording(), inputs, targets, batch=8).still_correct.all()
+    assert seen == sizes

@@ -15,6 +15,9 @@ NETS = {
         *(nn.Conv2d(8, 4, 1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(16, 9), nn.ReLU()),
         nn.Linear(9, 3),
     ),
+    "planes are the logits": nn.Sequential(
+        nn.Conv2d(1, 8, 4, 4), nn.ReLU(), nn.Conv2d(8, 2, 2), nn.Flatten()
+    ),
     "relu first": nn.Sequential(nn.ReLU(), nn.Flatten(), nn.ReLU(), nn.Linear(144, 3)),
     "unknown": nn.Sequential(nn.Conv2d(1, 4, 3), nn.GELU(), nn.Flatten(), nn.Linear(400, 3)),
 }
@@ -33,6 +36,19 @@ def test_it_goes_where_autograd_goes(name, monkeypatch):
     ours = slope.uphill(inputs, lambda logits: odds(logits, targets))
     assert asked.queries == before + 5
     assert torch.equal(inputs, kept)
+    for own, plain in zip(ours, uphill(net, inputs, lambda z: odds(z, targets)), strict=True):
+        torch.testing.assert_close(own, plain, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["known", "planes are the logits"])
+def test_rows_that_go_through_a_few_at_a_time_are_all_there(name, monkeypatch):
+    monkeypatch.setattr(strided, "has_bfloat16", lambda: False)
+    monkeypatch.setattr("stillhouse.attacks.slope._AT_ONCE", 1)
+    net = NETS[name].requires_grad_(False)
+    inputs, targets = torch.rand(29, 1, 12, 12), torch.arange(29) % 3
+    slope = Slope.of(net, inputs, None)
+    assert slope.few == 8
+    ours = slope.uphill(inputs, lambda logits: odds(logits, targets))
     for own, plain in zip(ours, uphill(net, inputs, lambda z: odds(z, targets)), strict=True):
         torch.testing.assert_close(own, plain, atol=1e-5, rtol=1e-4)
 

@@ -28,6 +28,8 @@ class Attack(ABC):
             own, `perturb` is given that one in the place of the model under attack, on which the
             rows are then tried.
         at_once: Whether it must see all rows in one batch, as one that looks for what they share.
+        joins_few: Whether a few rows that would be left join its last batch: a search takes nearly
+            as long over few rows as over many.
 
     Example:
         >>> import torch
@@ -44,6 +46,7 @@ class Attack(ABC):
     norms: ClassVar[frozenset[Norm]] = FOLLOWED
     on_surrogate: ClassVar[bool] = False
     at_once: ClassVar[bool] = False
+    joins_few: ClassVar[bool] = False
 
     @property
     def brought(self) -> tuple[nn.Module, ...]:

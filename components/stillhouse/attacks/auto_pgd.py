@@ -17,7 +17,7 @@ from stillhouse.attacks.slope import Slope
 from stillhouse.attacks.threat import Threat
 
 MOMENTUM = 0.75  # the paper's alpha: the share of the new step; the rest repeats the last one
-_SPARE = 8  # at most one row more is kept for so many that are open
+_SPARE = 32  # at most one row more is kept for so many that are open
 SUCCESSES = 0.75  # the paper's rho: fewer steps than this share that raise the loss halve the step
 
 
@@ -162,9 +162,9 @@ def _step(slope: Slope, path: _Path, loss: Loss, found: Found, *, momentum: floa
     logits, value, path.gradient = slope.uphill(moved, lambda z: loss(z, path.rows))
     found.note(moved, margin(logits, path.targets), path.rows)
     path.rises = path.rises + (value > path.value)
-    path.value, better = value, value > path.best_value
+    path.value, better = value, torch.nonzero(value > path.best_value).flatten()
     path.best[better], path.best_gradient[better] = moved[better], path.gradient[better]
-    path.best_value = torch.where(better, value, path.best_value)
+    path.best_value[better] = value[better]
 
 
 def _check(path: _Path, stretch: int) -> None:

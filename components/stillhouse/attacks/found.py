@@ -37,8 +37,10 @@ class Found:
 
     def note(self, at: Tensor, margins: Tensor, rows: Tensor) -> None:
         """Keep the iterates [b, *shape] that are better than what was known of their rows [b]."""
-        better = margins < self.margins[rows]
-        self.inputs[rows[better]], self.margins[rows[better]] = at[better], margins[better]
+        better = torch.nonzero(margins < self.margins[rows]).flatten()
+        if len(better):
+            places = rows[better]
+            self.inputs[places], self.margins[places] = at[better], margins[better]
 
     def open(self, rows: Tensor | None = None) -> Tensor:
         """Return which of these rows [b] (all, if None) are not fooled yet, bool [b]; none of them

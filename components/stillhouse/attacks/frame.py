@@ -3,6 +3,7 @@ them.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,17 @@ class Frame:
         for length in self.size[1:]:
             long = min(side, length)
             start = int(torch.randint(0, length - long + 1, (), generator=generator))
+            places.append(slice(start, start + long))
+        return places[0], places[1]
+
+    def placed(self, side: int, at: Sequence[float]) -> Window:
+        """Return the window of that side that lies so far down and across, each a share in [0, 1)
+        of the places in which it fits; shares drawn evenly are places drawn evenly.
+        """
+        places = []
+        for length, share in zip(self.size[1:], at, strict=True):
+            long = min(side, length)
+            start = min(int(share * (length - long + 1)), length - long)
             places.append(slice(start, start + long))
         return places[0], places[1]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from stillhouse.attacks.gradient import margin
 
@@ -26,8 +25,9 @@ def odds(logits: Tensor, targets: Tensor) -> Tensor:
         logits: [B, C], C at least 2.
         targets: [B], int64.
     """
-    member = F.one_hot(targets, logits.shape[-1]).bool()
-    return logits.masked_fill(member, -torch.inf).logsumexp(dim=-1) - logits[member]
+    own = targets[:, None]
+    others = logits.scatter(1, own, -torch.inf)
+    return others.logsumexp(dim=-1) - logits.gather(1, own)[:, 0]
 
 
 def dlr(logits: Tensor, targets: Tensor) -> Tensor:

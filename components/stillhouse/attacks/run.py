@@ -18,6 +18,7 @@ from stillhouse.errors import StillhouseError, UsageError
 from stillhouse.training.randomness import own_random_state
 
 VOTES = 20  # as many answers as the published attacks on models that draw average over
+_FEW = 4  # rows are few if they fill less of a batch than one part in so many
 _LOOKED_AT = 16  # rows that are asked twice to see whether the model draws
 Progress = Callable[[int, int, str], None]
 
@@ -56,7 +57,7 @@ def run_attack(
         targets: [N], int64, all labelled.
         threat: What is allowed.
         generator: Everything random.
-        batch: Rows at once.
+        batch: Rows at once; up to a quarter more where the attack `joins_few`.
         surrogate: The model that an `on_surrogate` attack which has brought none is given in the
             place of `model`.
         budget: When to stop.
@@ -88,7 +89,7 @@ def run_attack(
         right = torch.nonzero(clean).flatten()
         if not attack.brought:  # else it looks at what it has brought
             require_gradients(attack, seen, found[right])
-        parts = [right] if attack.at_once else list(torch.split(right, batch))
+        parts = [right] if attack.at_once else _parts(right, batch, join=attack.joins_few)
         done = 0
         for rows in (part for part in parts if len(part) and not asked.spent):
             moved = attack.perturb(
@@ -111,6 +112,16 @@ def run_attack(
         threat=str(threat),
         votes=judge.votes,
     )
+
+
+def _parts(rows: Tensor, batch: int, *, join: bool) -> list[Tensor]:
+    """Return rows [n] a batch at a time; what would fill less than a quarter of another may join
+    the last one.
+    """
+    parts = list(torch.split(rows, batch))
+    if join and len(parts) > 1 and len(parts[-1]) * _FEW < batch:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 @dataclass(frozen=True)

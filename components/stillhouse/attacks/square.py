@@ -3,7 +3,8 @@
 It asks for answers only, never for gradients.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,7 @@ from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.frame import Frame, Window
 from stillhouse.attacks.gradient import margin
 from stillhouse.attacks.pattern import bumps, tiles
+from stillhouse.attacks.shapes import wide
 from stillhouse.attacks.threat import Threat
 from stillhouse.attacks.windowed import Windowed
 from stillhouse.config import Count, Share
@@ -21,6 +23,7 @@ from stillhouse.config import Count, Share
 # After which query, of 10,000, the window's share of the row is halved once more.
 _SHRINK = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _STAY = 7 / 8  # rows are let go when no larger share of them is open
+_DRAWN = 64  # windows are drawn so many at a time
 _GROUP = 16  # the model is asked about multiples of so many rows, as far as there are as many
 
 
@@ -41,7 +44,8 @@ def square(
     it at the same end of the ball. l2 and l1: a field of small bumps first, then a window's share
     of the perturbation is moved into another window and bent. A window can lie anywhere, up to the
     last row and column. Windows are the same for all rows of the batch and drawn whether rows are
-    open or not; signs are drawn for each row.
+    open or not; signs are drawn for each row. A linf window that holds what was drawn for it is set
+    to the other end, so that no query is spent on what is known.
 
     An image's windows are squares. A series' are stretches of time, a channel one sign; a table's
     are stretches of neighbouring columns.
@@ -129,14 +133,28 @@ def _linf(search: _Search, generator: torch.Generator, sides: list[int]) -> None
     rows = search.found.survivors()
     at = torch.where(frame.signs(len(clean), generator, width=frame.size[2]) > 0, high, low)[rows]
     best = _Best(search, rows, at, low[rows], high[rows], search.ask(frame.take(at), rows))
-    for side in sides:
-        window = frame.window(side, generator)
-        signs = frame.signs(len(clean), generator)
-        best.drop_fooled()
-        if search.over or not search.found.open(best.rows).any():
+    for window, up in _drawn(frame, len(clean), sides, generator):
+        best.drop_fooled(window)
+        if search.over or not best.open():
             break
-        best.improve(window, signs[best.rows])
+        best.improve(window, up[best.rows])
     best.note()
+
+
+def _drawn(
+    frame: Frame, rows: int, sides: list[int], generator: torch.Generator
+) -> Iterator[tuple[Window, Tensor]]:
+    """Yield a window of each side and to which end it is set, bool [rows, channels, 1, 1]; many are
+    drawn at once.
+    """
+    for first in range(0, len(sides), _DRAWN):
+        part = sides[first : first + _DRAWN]
+        where = torch.rand((len(part), 2), generator=generator).tolist()
+        ends = torch.randint(
+            0, 2, (len(part), rows, frame.size[0], 1, 1), generator=generator, dtype=torch.uint8
+        ).bool()
+        for side, at, up in zip(part, where, ends, strict=True):
+            yield frame.placed(side, at), up
 
 
 @dataclass
@@ -151,7 +169,6 @@ class _Best:
         high: The largest one.
         known: [b], margins at `at`.
         windowed: What answers about one window at a time, where that pays.
-        places: [b], the rows' places in it.
     """
 
     search: _Search
@@ -161,50 +178,67 @@ class _Best:
     high: Tensor
     known: Tensor
     windowed: Windowed | None = None
-    places: Tensor = field(default_factory=lambda: torch.arange(0))
 
     def __post_init__(self) -> None:
         image = self.search.frame.shape == self.search.frame.size
         self._could = Windowed.of(self.search.model, self.at) if image else None
 
-    def drop_fooled(self) -> None:
-        """Let rows go that are fooled, a few at a time: to move all others costs too, and a library
-        compiles its work anew for each number of rows.
+    def open(self) -> bool:
+        """Return whether there are rows that are not fooled and may be asked about."""
+        meter = self.search.found.meter
+        spent = meter is not None and meter.spent
+        return not spent and bool((self.known > -FOOLED_BY).any())
+
+    def drop_fooled(self, window: Window) -> None:
+        """Let rows go that are fooled. While the model itself is asked, a few at a time: to move
+        all others costs too, and a library compiles its work anew for each number of rows. Once it
+        pays to ask about the window alone, that is begun.
         """
         stay = self.known > -FOOLED_BY
-        if int(stay.sum()) > len(stay) * _STAY:
-            return
-        self.rows, self.at, self.known = self.rows[stay], self.at[stay], self.known[stay]
-        self.low, self.high = self.low[stay], self.high[stay]
-        self.places = self.places if self.windowed is None else self.places[stay]
+        count, could = int(stay.sum()), self._could
+        begins = could is not None and count > 0 and could.pays(window, count)
+        at_once = begins or self.windowed is not None
+        if count < len(stay) and (at_once or count <= len(stay) * _STAY):
+            self.rows, self.at, self.known = self.rows[stay], self.at[stay], self.known[stay]
+            self.low, self.high = self.low[stay], self.high[stay]
+            if self.windowed is not None:
+                self.windowed.keep(stay)
+        if could is not None and begins:
+            could.hold(self.at)
+            self.windowed, self._could = could, None
 
-    def improve(self, window: Window, signs: Tensor) -> None:
-        """Set a window to one end of the ball and keep that in the rows whose margin falls; rows
-        that it does not change are not asked about.
+    def improve(self, window: Window, up: Tensor) -> None:
+        """Set a window to one end of the ball, or to the other where that would change nothing, and
+        keep it in the rows whose margin falls.
         """
         down, across = window
         was = self.at[:, :, down, across]
-        ends = self.low[:, :, down, across], self.high[:, :, down, across]
-        new = torch.where(signs > 0, ends[1], ends[0])
-        which = self._due((new != was).flatten(1).any(1) & (self.known > -FOOLED_BY))
-        if not len(which):
-            self.search.quiet += 1
-            return
-        asked = self._ask(which, new[which], window)
-        better = torch.nonzero(asked < self.known[which]).flatten()
-        taken = which[better]
-        was[taken], self.known[taken] = new[taken], asked[better]
+        low, high = self.low[:, :, down, across], self.high[:, :, down, across]
+        new = torch.where(up, high, low)
+        idle = (new == was).flatten(1).all(1)
+        if idle.any():
+            new = torch.where(up ^ wide(idle, up), high, low)
         if self.windowed is not None:
-            self.windowed.take(better, self.places[taken])
+            asked = self._ask_windowed(self.windowed, new, window)
+            better = taken = torch.nonzero(asked < self.known).flatten()
+            if len(taken):
+                self.windowed.take(taken)
+        else:
+            which = self._due((new != was).flatten(1).any(1) & (self.known > -FOOLED_BY))
+            if not len(which):
+                self.search.quiet += 1
+                return
+            asked = self.search.ask(self._changed(which, new[which], window), self.rows[which])
+            better = torch.nonzero(asked < self.known[which]).flatten()
+            taken = which[better]
+        was[taken], self.known[taken] = new[taken], asked[better]
 
     def _due(self, wanted: Tensor) -> Tensor:
-        """Return the positions of the rows to ask about: those wanted, and of the model others that
+        """Return the positions of the rows to ask the model about: those wanted, and others that
         make their number one of few.
         """
-        count = int(wanted.sum())
-        if self.windowed is not None or not count:
-            return torch.nonzero(wanted).flatten()
-        return wanted.sort(descending=True, stable=True).indices[: -(-count // _GROUP) * _GROUP]
+        count = -(-int(wanted.sum()) // _GROUP) * _GROUP
+        return wanted.sort(descending=True, stable=True).indices[:count]
 
     def note(self) -> None:
         """Let the model itself say what the points are worth."""
@@ -213,24 +247,18 @@ class _Best:
             self.known = margins(self.search.model, points, self.search.targets[self.rows])
         self.search.found.note(points, self.known, self.rows)
 
-    def _ask(self, which: Tensor, new: Tensor, window: Window) -> Tensor:
-        """Return the margins [k] of some of the rows with a window changed."""
-        search, rows = self.search, self.rows[which]
-        if self._could is not None and self._could.pays(window, len(which)):
-            self.windowed, self._could = self._could, None
-            self.windowed.hold(self.at)
-            self.places = torch.arange(len(self.rows))
-        if self.windowed is None:
-            return search.ask(self._changed(which, new, window), rows)
-        logits = self.windowed.ask(new, window, self.places[which])
-        search.count(len(which))
-        got = margin(logits, search.targets[rows])
+    def _ask_windowed(self, windowed: Windowed, new: Tensor, window: Window) -> Tensor:
+        """Return the margins [b] of all rows with a window changed."""
+        search = self.search
+        got = margin(windowed.ask(new, window), search.targets[self.rows])
+        search.count(len(got))
         fools = got < -FOOLED_BY
         if not fools.any():
             search.quiet += 1
             return got
         # nobody but the model says that a row is fooled
-        got[fools] = search.ask(self._changed(which[fools], new[fools], window), rows[fools])
+        which = torch.nonzero(fools).flatten()
+        got[which] = search.ask(self._changed(which, new[which], window), self.rows[which])
         return got
 
     def _changed(self, which: Tensor, new: Tensor, window: Window) -> Tensor:
@@ -330,6 +358,7 @@ class Square(Attack):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    joins_few: ClassVar[bool] = True
 
     def __init__(
         self, *, queries: Count = 5000, share: Share = 0.8, patience: Count | None = None

@@ -86,8 +86,7 @@ class Windowed:
         >>> changed[:, :, *window] = 0.0
         >>> known = Windowed.of(net, rows)
         >>> known.hold(rows)
-        >>> places = torch.arange(4)
-        >>> told = known.ask(changed[:, :, *window], window, places)
+        >>> told = known.ask(changed[:, :, *window], window)
         >>> torch.allclose(told, net(changed), atol=1e-5)
         True
     """
@@ -145,13 +144,12 @@ class Windowed:
             if self._linear is not None:
                 self._sums = follow(self._rest[:2], made)
 
-    def ask(self, values: Tensor, window: Window, places: Tensor) -> Tensor:
-        """Return the logits [b, C] of held rows in which a window is changed; what is held stays.
+    def ask(self, values: Tensor, window: Window) -> Tensor:
+        """Return the logits [N, C] of the held rows with a window changed; what is held stays.
 
         Args:
-            values: [b, channels, …]: what is in the window.
+            values: [N, channels, …]: what is in the window.
             window: Rows and columns.
-            places: [b]: which of the held rows.
         """
         self._last, new = [], values
         with torch.no_grad():
@@ -159,31 +157,32 @@ class Windowed:
                 self._last.append((_moved(window, layer.padding), new.permute(0, 2, 3, 1)))
                 out = layer.reached(window, size)
                 crop = layer.seen(out)
-                part = kept[:, crop[0], crop[1]][places]
+                part = kept[:, crop[0], crop[1]].clone()
                 _put(part, crop, *self._last[-1])
                 new, window = layer.made(part.permute(0, 3, 1, 2)), out
             new = new.permute(0, 2, 3, 1)
             self._last.append((window, new))
             if self._linear is None:
-                whole = self._kept[-1][places]
+                whole = self._kept[-1].clone()
                 whole[:, window[0], window[1]] = new
                 return follow(self._rest, whole.permute(0, 3, 1, 2))
-            change = new - self._kept[-1][:, window[0], window[1]][places]
+            change = new - self._kept[-1][:, window[0], window[1]]
             weights = self._linear[window].flatten(0, 2)
-            self._new_sums = torch.addmm(self._sums[places], change.flatten(1), weights)
+            self._new_sums = torch.addmm(self._sums, change.flatten(1), weights)
             return follow(self._rest[2:], self._new_sums)
 
-    def take(self, which: Tensor, places: Tensor) -> None:
-        """Hold what the last question changed in some of its rows.
-
-        Args:
-            which: [k]: their positions in that question.
-            places: [k]: which of the held rows they are.
-        """
+    def take(self, which: Tensor) -> None:
+        """Hold what the last question changed in some of the rows: their positions [k]."""
         for kept, (window, new) in zip(self._kept, self._last, strict=True):
-            kept[:, window[0], window[1]][places] = new[which]
+            kept[:, window[0], window[1]][which] = new[which]
         if self._linear is not None:
-            self._sums[places] = self._new_sums[which]
+            self._sums[which] = self._new_sums[which]
+
+    def keep(self, stay: Tensor) -> None:
+        """Hold some of the rows only: which, bool [N]."""
+        self._kept = [kept[stay] for kept in self._kept]
+        if self._linear is not None:
+            self._sums = self._sums[stay]
 
 
 def _layers(calls: list[Call]) -> tuple[list[_Layer], list[Call]]:
