@@ -69,3 +69,14 @@ def test_a_number_of_threads_that_cannot_be_meant_is_refused_by_its_variable(
     assert (caught.value.where, caught.value.exit_code) == ("STILLHOUSE_THREADS", 2)
     monkeypatch.setenv("STILLHOUSE_THREADS", "2")
     assert environment.place(tmp_path).threads == 2
+
+
+@pytest.mark.parametrize("value", ["the fast one", "cuda:", "CUDA"])
+def test_a_device_that_cannot_be_meant_is_refused_by_its_variable(tmp_path, monkeypatch, value):
+    assert environment.place(tmp_path).device == "auto"
+    monkeypatch.setenv("STILLHOUSE_DEVICE", value)
+    with pytest.raises(SettingsError) as caught:
+        environment.place(tmp_path)
+    assert caught.value.where == "STILLHOUSE_DEVICE"
+    monkeypatch.setenv("STILLHOUSE_DEVICE", "cuda:1")
+    assert environment.place(tmp_path).device == "cuda:1"

@@ -8,6 +8,7 @@ pickles, phones home or retries for minutes is switched off. A value that the us
 import importlib.util
 import os
 import pwd
+import re
 import resource
 import socket
 import sys
@@ -26,7 +27,7 @@ HIDDEN = ".stillhouse"
 @dataclass(frozen=True)
 class Place:
     """Where a run happens: what differs between a laptop and a team's servers, and never changes a
-    number.
+    number by more than its rounding.
 
     Attributes:
         root: The folder that holds params.yaml.
@@ -36,6 +37,8 @@ class Place:
         prefect_url: Prefect's API; None means a server of our own.
         token: MLflow's bearer token, never printed.
         threads: torch's threads. One gives the same bits on every machine of a kind.
+        device: Where models compute, as torch names it; `auto`: the accelerator that torch finds,
+            else the CPU. Another device rounds differently, so that a receipt names it.
         studies: URL of a PostgreSQL that keeps Optuna's studies for a team; None means journals in
             the workspace.
         knowledge: A folder, or the URL of a bucket, in which workspaces and people share teachers'
@@ -50,6 +53,7 @@ class Place:
     threads: int
     studies: SecretStr | None = None
     knowledge: Path | str | None = None
+    device: str = "auto"
 
 
 def dotenv(path: Path) -> dict[str, str]:
@@ -136,7 +140,8 @@ def place(root: Path) -> Place:
     """Return the place that the environment describes, without changing anything.
 
     Raises:
-        SettingsError: STILLHOUSE_THREADS or STILLHOUSE_KNOWLEDGE cannot be meant.
+        SettingsError: STILLHOUSE_THREADS, STILLHOUSE_DEVICE or STILLHOUSE_KNOWLEDGE cannot be
+            meant.
     """
     tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
     token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
@@ -149,6 +154,7 @@ def place(root: Path) -> Place:
         threads=_threads(),
         studies=secret("STILLHOUSE_STUDIES"),
         knowledge=_shared("STILLHOUSE_KNOWLEDGE"),
+        device=_device(),
     )
 
 
@@ -210,6 +216,18 @@ def _threads() -> int:
             fix="Set it to 1 or more, or unset it.",
         )
     return int(text)
+
+
+def _device() -> str:
+    """Whether the machine has it is seen when torch is there."""
+    text = os.environ.get("STILLHOUSE_DEVICE") or "auto"
+    if not re.fullmatch(r"[a-z]+(:\d+)?", text):
+        raise SettingsError(
+            f"'{text}' is no device.",
+            where="STILLHOUSE_DEVICE",
+            fix="Set it to auto, cpu, cuda, cuda:1 or mps, or unset it.",
+        )
+    return text
 
 
 def started_by_dvc() -> bool:

@@ -107,7 +107,7 @@ class Attack(ABC):
         from stillhouse.attacks.run import run_attack
         from stillhouse.attacks.sense import require_sense
 
-        require_sense(threat, inputs, targets)
+        require_sense(threat, inputs.cpu(), targets)
         return run_attack(
             self,
             model,

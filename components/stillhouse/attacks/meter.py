@@ -4,10 +4,12 @@ from torch import Tensor, nn
 
 from stillhouse.attacks.result import Budget
 from stillhouse.clock import SYSTEM, Clock
+from stillhouse.models.device import device_of
 
 
 class Meter(nn.Module):
-    """A model that counts the rows it is asked about.
+    """A model that counts the rows it is asked about; wherever it computes, it is asked and answers
+    where the rows are.
 
     `Found` looks at `spent`: once it is true no row is open any more, and every search ends with
     the best that it has met.
@@ -24,7 +26,12 @@ class Meter(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         self.queries += len(inputs)
-        logits: Tensor = self.model(inputs)
+        here, there = inputs.device, device_of(self.model)
+        logits: Tensor
+        if there in (None, here):  # nothing else between rows and model: `Slope` reads what is done
+            logits = self.model(inputs)
+        else:
+            logits = self.model(inputs.to(there)).to(here)
         return logits
 
     @property

@@ -46,9 +46,10 @@ def run_attack(
 ) -> Result:
     """Attack the rows that a model gets right, and say which of them it still gets right.
 
-    Rows that leave the threat are brought back before they are judged. A model that answers the
-    same rows differently is judged by votes. Model, gradients and the global generator are left as
-    they were.
+    The search itself, and everything that it draws, is on the CPU; the model is asked where it
+    computes. Rows that leave the threat are brought back before they are judged. A model that
+    answers the same rows differently is judged by votes. Model, gradients and the global generator
+    are left as they were.
 
     Args:
         attack: What to run.
@@ -70,6 +71,7 @@ def run_attack(
         AttackFailed: It returned other shapes, or values that are not numbers.
     """
     require_fit(attack, threat, inputs)
+    here, inputs, targets = inputs.device, inputs.cpu(), targets.cpu()
     elsewhere = attack.on_surrogate and not attack.brought
     if elsewhere and surrogate is None:
         raise UsageError(
@@ -80,7 +82,7 @@ def run_attack(
     found = inputs.detach().clone()  # also lifts inference tensors, which autograd refuses
     goals = targets.detach().clone()
     asked = Meter(model, budget)
-    seen = (surrogate if elsewhere else None) or asked
+    seen = asked if surrogate is None or not elsewhere else Meter(surrogate, UNLIMITED)
     # a model or an attack that draws elsewhere does so by the caller's seed, the same way each time
     random_state = own_random_state(generator.initial_seed())
     with frozen(model), frozen(surrogate or model), random_state:
@@ -102,10 +104,10 @@ def run_attack(
         still[right] = judge.right(found[right], goals[right])
     norm = threat.size(found, inputs.detach()) if len(found) else torch.zeros(0)
     return Result(
-        found,
-        clean,
-        ~still,
-        norm,
+        found.to(here),
+        clean.to(here),
+        ~still.to(here),
+        norm.to(here),
         asked.queries,
         asked.seconds,
         complete=not asked.spent,

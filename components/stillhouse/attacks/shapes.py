@@ -63,7 +63,7 @@ class Linf(Ball):
         return slope.sign()
 
     def draw(self, free: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
-        return (torch.rand(free.shape, generator=generator) * 2 - 1) * epsilon
+        return (_even(free.shape, free, generator) * 2 - 1) * epsilon
 
 
 class L2(Ball):
@@ -84,9 +84,10 @@ class L2(Ball):
         return slope / wide(self.size(slope).clamp_min(tiny), slope)
 
     def draw(self, free: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
-        normal = torch.where(free, torch.randn(free.shape, generator=generator), 0.0)
+        drawn = torch.randn(free.shape, generator=generator).to(free.device)
+        normal = torch.where(free, drawn, 0.0)
         count = free.flatten(1).sum(1).clamp_min(1)
-        radius = epsilon * torch.rand(len(free), generator=generator) ** (1.0 / count)
+        radius = epsilon * _even(free.shape[:1], free, generator) ** (1.0 / count)
         size = self.size(normal).clamp_min(torch.finfo(normal.dtype).tiny)
         return normal * wide(radius / size, normal)
 
@@ -110,10 +111,15 @@ class L1(Ball):
 
     def draw(self, free: Tensor, epsilon: float, generator: torch.Generator) -> Tensor:
         # Exponential gaps, one more than there are entries, divided by their sum: even in the ball.
-        lengths = -torch.rand(free.shape, generator=generator).clamp_min(1e-12).log() * free
-        signs = (torch.rand(free.shape, generator=generator) < 0.5) * 2 - 1
-        rest = -torch.rand(len(free), generator=generator).clamp_min(1e-12).log()
+        lengths = -_even(free.shape, free, generator).clamp_min(1e-12).log() * free
+        signs = (_even(free.shape, free, generator) < 0.5) * 2 - 1
+        rest = -_even(free.shape[:1], free, generator).clamp_min(1e-12).log()
         return epsilon * signs * lengths / wide(self.size(lengths) + rest, lengths)
+
+
+def _even(shape: torch.Size, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw on the CPU, for rows anywhere."""
+    return torch.rand(shape, generator=generator).to(like.device)
 
 
 class L0(Shape):

@@ -4,7 +4,7 @@ all.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -143,6 +143,14 @@ class Space:
             low, high, scale, deviation, mutable, missing, held, whole, names, axis, coded, levels
         )
 
+    def on(self, device: torch.device) -> "Space":
+        """Return the same space for rows on a device; itself where it is there."""
+        if self.low.device == device:
+            return self
+        held = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved = {name: it.to(device) for name, it in held.items() if isinstance(it, Tensor)}
+        return replace(self, **moved)
+
     def within(self, reach: Mapping[str, float]) -> "Space":
         """Return the space in which each named feature may move by so much, in its own raw units,
         and no other may move at all: a threat of epsilon 1 in it is that box (linf), or the
@@ -234,7 +242,7 @@ def _broken(rows: Tensor, above: int, below: int, equal: bool) -> Tensor:
 
 
 def _put_back(rows: Tensor, clean: Tensor, which: Tensor, columns: tuple[int, int]) -> Tensor:
-    chosen = torch.zeros(rows.shape[1], dtype=torch.bool)
+    chosen = torch.zeros(rows.shape[1], dtype=torch.bool, device=rows.device)
     chosen[list(columns)] = True
     return torch.where(which[:, None] & chosen, clean, rows)
 

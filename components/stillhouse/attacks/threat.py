@@ -1,6 +1,6 @@
 """What an attacker may do: one value, checked again after every attack."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -47,6 +47,10 @@ class Threat:
 
     def __str__(self) -> str:
         return f"{self.norm} {self.epsilon:g}"
+
+    def on(self, device: torch.device) -> "Threat":
+        """Return the same threat for rows on a device."""
+        return replace(self, space=self.space.on(device))
 
     def around(self, clean: Tensor) -> Region:
         """Return where rows [B, *shape] may go; a search that asks often keeps it."""

@@ -12,6 +12,7 @@ from stillhouse.attacks.space import Space
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import UsageError
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.device import device_of
 from stillhouse.models.outputs import Batch
 
 
@@ -37,8 +38,9 @@ class Classroom:
 
     @cached_property
     def space(self) -> Space:
-        """Where rows may be: bounds, scale and what may change."""
-        return Space.of(self.rows.schema, self.rows.inputs)
+        """Where rows may be: bounds, scale and what may change; it lies where the student does."""
+        space = Space.of(self.rows.schema, self.rows.inputs)
+        return space.on(device_of(self.student) or self.rows.inputs.device)
 
     @cached_property
     def told(self) -> Tensor:
@@ -83,8 +85,8 @@ class Classroom:
             other = self.rows.inputs[self.order[batch.rows.to(self.order.device)]].to(inputs)
             at = other + (inputs - batch.inputs).nan_to_num(0.0)
         with frozen(self.teacher):
-            told: Tensor = self.teacher(at)
-        return told
+            told: Tensor = self.teacher(at.to(device_of(self.teacher)))
+        return told.to(inputs.device)
 
     def progress(self, batch: Batch) -> float:
         """Return how much of the training is done after this batch, in (0, 1]; 1 where nobody knows

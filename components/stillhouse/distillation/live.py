@@ -13,6 +13,7 @@ from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.combine import Combine
 from stillhouse.errors import UsageError
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.device import device_of
 from stillhouse.models.outputs import Outputs
 from stillhouse.models.stages import evaluating, find
 from stillhouse.models.taps import tapped, taps_of
@@ -89,11 +90,13 @@ class Taps:
             rows: Their positions among all rows [B].
         """
         if self.stored:
-            return {name: each[rows].to(inputs) for name, each in self.stored.items()}
+            return {
+                name: each[rows.to(each.device)].to(inputs) for name, each in self.stored.items()
+            }
+        there = inputs.to(device_of(self.model))
         with evaluating(self.model):
-            return _named(
-                tapped(self.model, inputs, set(self.teacher.values())), self.teacher
-            ).features
+            found = _named(tapped(self.model, there, set(self.teacher.values())), self.teacher)
+        return {name: each.to(inputs.device) for name, each in found.features.items()}
 
 
 def connect(method: Method, pair: Pair) -> Taps:
@@ -125,8 +128,9 @@ def connect(method: Method, pair: Pair) -> Taps:
         {name: pair.features[name] for name in its} if there else {},
     )
     with evaluating(pair.student), evaluating(pair.teacher):
-        student = taps.of_student(pair.student, tried)
-        teacher = _named(tapped(pair.teacher, tried, set(taps.teacher.values())), taps.teacher)
+        student = taps.of_student(pair.student, tried.to(device_of(pair.student)))
+        there = tried.to(device_of(pair.teacher))
+        teacher = _named(tapped(pair.teacher, there, set(taps.teacher.values())), taps.teacher)
     method.build(student, teacher)
     return taps
 
@@ -141,7 +145,7 @@ def _found(
     who: str, model: nn.Module, inputs: Tensor, names: list[str], pair: Pair
 ) -> dict[str, str]:
     try:
-        return find(model, inputs, names)
+        return find(model, inputs.to(device_of(model)), names)
     except UsageError as error:
         both = (
             f"The student's taps: {', '.join(taps_of(pair.student))}. The teacher's: "

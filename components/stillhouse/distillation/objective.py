@@ -158,7 +158,9 @@ class Distillation(Objective):
         """Return the sum of each row's weights so far and how often it was weighed, [N] each; None
         where the selector tells no rows apart.
         """
-        return None if self.given is None or self.asked is None else (self.given, self.asked)
+        if self.given is None or self.asked is None:
+            return None
+        return self.given.cpu(), self.asked.cpu()
 
     def _per_row_or_scalar(self, loss: Tensor, batch: Batch) -> Tensor:
         wanted = (len(batch.rows),) if self.method.per_sample else ()

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from stillhouse.distillation.method import Method
@@ -85,4 +86,5 @@ def _settings(method: Method) -> dict[str, Any]:
 
 def _spread(values: Sequence[Any], rows: int, like: Tensor) -> Tensor:
     """Give each row its member's value: [k × rows]."""
-    return like.new_tensor(list(values)).repeat_interleave(rows)
+    made = torch.tensor(list(values), dtype=like.dtype).to(like.device)
+    return made.repeat_interleave(rows)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from stillhouse.errors import DataError
 from stillhouse.evaluation import metrics
 from stillhouse.evaluation.intervals import Interval, bootstrap, proportion
+from stillhouse.models.device import device_of
 
 SCALARS = ("accuracy", "balanced_accuracy", "nll", "brier", "ece")
 
@@ -16,16 +17,21 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
     """Return a model's logits [N, C], float32, in evaluation mode; the model's mode is put back.
 
     Args:
-        model: From inputs [B, *shape] in data space to logits [B, C].
-        inputs: [N, *shape].
+        model: From inputs [B, *shape] in data space to logits [B, C]; each batch of rows goes to
+            where it computes.
+        inputs: [N, *shape]; the logits come back to where they are.
         batch: Rows at once.
     """
-    training = model.training
+    training, here = model.training, inputs.device
+    there = device_of(model) or here
     model.eval()
     try:
         with torch.inference_mode():
             asked = torch.cat(
-                [model(inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
+                [
+                    model(inputs[start : start + batch].to(there)).to(here)
+                    for start in range(0, len(inputs), batch)
+                ]
             )
     finally:
         model.train(training)

@@ -6,6 +6,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from stillhouse.models.device import device_of
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -44,7 +46,7 @@ def macs(model: nn.Module, shape: tuple[int, ...]) -> int:
     training = model.training
     try:
         with torch.no_grad():
-            model.eval()(torch.zeros(1, *shape))
+            model.eval()(torch.zeros(1, *shape, device=device_of(model)))
     finally:
         for handle in handles:
             handle.remove()

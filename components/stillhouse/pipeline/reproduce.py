@@ -106,7 +106,8 @@ def reproduce(project: "Project", version: int) -> Reproduction:
     name = f"{HIDDEN}/reproduce/{project.model}-{version}"
     project.workspace.remove(name)
     copy = checkout.checkout(root, commit.removesuffix(DIRTY), root / name)
-    _prepare(project, copy, receipt["settings"], env := _environment(project, copy, root / name))
+    env = _environment(project, copy, root / name, receipt["lineage"]["versions"])
+    _prepare(project, copy, receipt["settings"], env)
     studies = receipt["evidence"]["trials"].items()
     engines = {arm: study["engine"] for arm, study in studies if "engine" in study}
     Workspace(copy).write_json(PINNED, engines)  # a probe could find another one faster today
@@ -141,10 +142,14 @@ def _commit(receipt: dict[str, Any], version: int) -> str:
     return commit
 
 
-def _environment(project: "Project", copy: Path, top: Path) -> dict[str, str]:
+def _environment(
+    project: "Project", copy: Path, top: Path, versions: dict[str, str]
+) -> dict[str, str]:
     """Return the environment of the copy's processes: its own code and scratch, the project's
-    registry, which they only read.
+    registry, which they only read; and the CPU where the version was trained there, which every
+    machine has. Another device is told as what differs.
     """
+    device = {"STILLHOUSE_DEVICE": "cpu"} if versions.get("device") == "cpu" else {}
     code = checkout.code_of(copy, top)
     bin_ = Path(sys.executable).parent
     return environment.child(
@@ -154,6 +159,7 @@ def _environment(project: "Project", copy: Path, top: Path) -> dict[str, str]:
         DVC_SITE_CACHE_DIR=str(copy / HIDDEN / "dvc"),
         MLFLOW_TRACKING_URI=project.place.tracking_uri,
         STILLHOUSE_FAILPOINTS="",
+        **device,
     )
 
 

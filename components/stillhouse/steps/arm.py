@@ -29,6 +29,7 @@ from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.evaluation.weights import class_weights
 from stillhouse.knowledge.store import reopen
 from stillhouse.models.access import accept, require
+from stillhouse.models.device import CPU
 from stillhouse.models.macs import macs
 from stillhouse.models.normalize import Normalize
 from stillhouse.steps.step import Progress, silent
@@ -62,6 +63,7 @@ class Material:
         views: All views of `picked`, one after another, V × N rows; None where there is one.
         softened: The temperature at which alone the answers may be learned from; None: any.
         features: The teacher's features of `seen` that are stored, [V × N, …] by tap.
+        device: Where the arms are trained.
     """
 
     picked: Dataset
@@ -71,6 +73,7 @@ class Material:
     views: Dataset | None = None
     softened: float | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
+    device: torch.device = CPU
 
     @property
     def seen(self) -> Dataset:
@@ -116,8 +119,8 @@ class Material:
         return frozenset({"logits"}) | live
 
     @classmethod
-    def read(cls, files: StepFiles) -> "Material":
-        """Return it as the steps before have left it.
+    def read(cls, files: StepFiles, device: torch.device = CPU) -> "Material":
+        """Return it as the steps before have left it, for arms that are trained on a device.
 
         Raises:
             DataError: No val row has a label, so that nothing can be chosen.
@@ -131,7 +134,7 @@ class Material:
                 where="prepare/val.safetensors",
                 fix="Raise prepare.split.val.",
             )
-        oracle = recall(files, picked.schema)
+        oracle = recall(files, picked.schema, device)
         knowledge = reopen(files, picked)
         return cls(
             picked,
@@ -141,6 +144,7 @@ class Material:
             knowledge.views.all(picked) if knowledge.views.count > 1 else None,
             knowledge.keep.temperature,
             knowledge.features(files.scratch),
+            device,
         )
 
 
@@ -176,6 +180,7 @@ def member(
     material = material.sharing(settings.synthetic)
     rows = rows_of(arm, material.seen)
     model = build_classifier(settings.student, rows.schema, fitted, seed, "distill.student")
+    model.to(material.device)
     with own_random_state(seed):
         loss = objective(
             arm,

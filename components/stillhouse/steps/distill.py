@@ -32,7 +32,6 @@ from stillhouse.steps import siblings
 from stillhouse.steps.step import Job, Metrics, Progress, Step
 from stillhouse.training.fit import Epoch, Fitted, fit
 from stillhouse.training.fleet_state import Member
-from stillhouse.workspace import StepFiles
 
 SHIPPED: tuple[Arm, int] = (STUDENT, 0)  # never the best of the seeds
 READS = (*arms.READS, "prepare/test.safetensors", "tune/trials.json")
@@ -88,7 +87,7 @@ def run(job: Job) -> Metrics:
         for arm, study in job.files.read_json("tune/trials.json")["studies"].items()
     }
     material, val, test = (
-        arms.Material.read(job.files),
+        arms.Material.read(job.files, job.device),
         prepared.load(job.files, "val"),
         prepared.load(job.files, "test"),
     )
@@ -111,7 +110,7 @@ def run(job: Job) -> Metrics:
         )
         job.timing[f"fit/{arm}/{seed}/seconds"] = round(job.clock.seconds() - began, 4)
         job.progress(len(runs), len(plan), f"{arm}, seed {seed}")
-    _write(job.files, runs, chosen, operating_point(read(chosen[STUDENT]), runs[SHIPPED], val))
+    _write(job, runs, chosen, operating_point(read(chosen[STUDENT]), runs[SHIPPED], val))
     job.files.write_json("distill/transfer.json", transferred(runs[SHIPPED], chosen, material))
     return {**_scores(runs[SHIPPED], val, test), **_compared(runs, test)}
 
@@ -196,12 +195,12 @@ def operating_point(settings: Settings, shipped: Run, val: Dataset) -> dict[str,
 
 
 def _write(
-    files: StepFiles,
+    job: Job,
     runs: Runs,
     chosen: Mapping[str, Mapping[str, Any]],
     point: Mapping[str, Any],
 ) -> None:
-    model, settings = runs[SHIPPED].fitted.model, read(chosen[STUDENT])
+    files, model, settings = job.files, runs[SHIPPED].fitted.model, read(chosen[STUDENT])
     schema = prepared.schema(files)
     about = {
         "architecture": dict(settings.student),
@@ -217,9 +216,8 @@ def _write(
     )
     files.write_tensors("distill/siblings.safetensors", siblings.weights(_models(runs)))
     files.write_json("distill/student.json", {**about, "taps": list(taps_of(model))})
-    files.write_json(
-        "distill/arms.json", {"arms": [_arm(arm, runs, chosen[arm]) for arm in _arms(runs)]}
-    )
+    trained = [_arm(arm, runs, chosen[arm]) for arm in _arms(runs)]
+    files.write_json("distill/arms.json", {"arms": trained, "device": str(job.device)})
     answers = {
         f"{arm}/{seed}/{split}_logits": getattr(run, split)
         for (arm, seed), run in runs.items()

@@ -133,7 +133,7 @@ def run(job: Job) -> Metrics:
     views = Views.of(settings.views, settings.augment, settings.seed, rows.schema.kind)
     keep = settings.kept
     _require_keep(keep, rows.schema)
-    oracle = recall(job.files, rows.schema)
+    oracle = recall(job.files, rows.schema, job.device)
     teacher = job.files.read_json("teacher/teacher.json")["fingerprint"]
     asked, runtime = elsewhere(oracle, rows) if settings.runtime == "onnx" else (oracle, None)
     shared = job.place.knowledge

@@ -39,6 +39,7 @@ def informed(ready: "Prepared", job: Job) -> "Prepared":
     free[pick.labelled] = False
     pool = torch.nonzero(free).flatten()
     labelled = train.take(pick.labelled)
-    lesson = Lesson(labelled, labelled, job.root, job.files.scratch, 0, job.progress)
+    told, scratch = job.progress, job.files.scratch
+    lesson = Lesson(labelled, labelled, job.root, scratch, 0, told, job.device)
     chosen = rank(labelled, train.take(pool), len(pick.unlabelled), lesson)
     return replace(ready, pick=replace(pick, unlabelled=pool[chosen].sort().values))

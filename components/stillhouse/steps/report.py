@@ -81,7 +81,7 @@ def run(job: Job) -> Metrics:
     found = outcomes(job)
     receipt = compose(
         found,
-        lineage=descent(job.root),
+        lineage=descent(job.root, job.files.read_json("distill/arms.json").get("device", "cpu")),
         files={name: sha256(job.files.path(name)) for name in BOUND},
         settings=redact_settings(job.params),
         written_at=job.clock.now().isoformat(timespec="seconds"),
@@ -179,8 +179,10 @@ def _champion(files: StepFiles) -> dict[str, Any] | None:
     return found
 
 
-def descent(root: Path) -> dict[str, Any]:
-    """Return the lineage that lies beside params.yaml: git, dvc.lock, code, versions."""
+def descent(root: Path, device: str) -> dict[str, Any]:
+    """Return the lineage that lies beside params.yaml: git, dvc.lock, code, versions; the device
+    that the student was trained on stands among the latter.
+    """
     lock, code = root / "dvc.lock", root / "code.lock.json"
     return {
         "git": lineage.git(root),
@@ -188,7 +190,7 @@ def descent(root: Path) -> dict[str, Any]:
         "code": lineage.code(
             parse(code.read_text(), where="code.lock.json") if code.is_file() else None
         ),
-        "versions": lineage.versions(),
+        "versions": {**lineage.versions(), "device": device},
     }
 
 

@@ -11,6 +11,8 @@ from stillhouse.environment import Place
 from stillhouse.workspace import StepFiles
 
 if TYPE_CHECKING:
+    import torch
+
     from stillhouse.evaluation.tasks import Task
 
 T = TypeVar("T")
@@ -33,7 +35,7 @@ class Job:
     Attributes:
         files: What it may read and write.
         params: The resolved params.yaml, overrides laid over.
-        place: Threads and servers; nothing that is science.
+        place: Threads, device and servers; nothing that is science.
         clock: For durations that go to timing files only.
         progress: Called with (done, total, note) during long work; it shows an ETA.
         timing: The step's clocks by name (ms, s): the runner stores them in `<step>.timing.json`,
@@ -56,6 +58,19 @@ class Job:
             SettingsError: A key is unknown, a type wrong, a value out of bounds.
         """
         return config.build(make, self.params.get(section), where=section)
+
+    @property
+    def device(self) -> "torch.device":
+        """Where models compute.
+
+        Raises:
+            SettingsError: This machine has no such device.
+        """
+        from stillhouse.models.device import chosen, settle
+
+        device = chosen(self.place.device)
+        settle(device)
+        return device
 
     @property
     def root(self) -> Path:

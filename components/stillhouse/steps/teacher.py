@@ -161,8 +161,10 @@ def run(job: Job) -> Metrics:
         prepared.load(job.files, "test"),
     )
     accept(asked.spec["name"], teacher.accepts, train.schema.kind)
-    made = teacher.learn(Lesson(train, val, job.root, job.files.scratch, 0, job.progress))
+    device = job.device
+    made = teacher.learn(Lesson(train, val, job.root, job.files.scratch, 0, job.progress, device))
     oracle = teacher.recall(made, train.schema)
+    oracle.to(device)
     oracle.keep_in(job.files.workspace.hidden / recall.KEPT)
     picked = prepared.picked(job.files)
     require_answers(oracle, picked, where="teacher, on train")

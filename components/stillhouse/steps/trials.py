@@ -12,6 +12,7 @@ from torch import nn
 from stillhouse.data.dataset import Dataset
 from stillhouse.distillation.arms import STUDENT, Arm
 from stillhouse.errors import TrainingFailed
+from stillhouse.models.device import CPU
 from stillhouse.models.normalize import Normalize
 from stillhouse.steps import arm as arms
 from stillhouse.steps.step import Progress, silent
@@ -27,9 +28,13 @@ SEED = 1_000_003
 
 
 @lru_cache(maxsize=1)
-def read_material(root: Path, key: str) -> arms.Material:  # noqa: ARG001 - the key says whether what was read still holds
-    """Return what the arms of a workspace learn from, read once a process."""
-    return arms.Material.read(StepFiles(Workspace(root), "tune"))
+def read_material(
+    root: Path,
+    key: str,  # noqa: ARG001 - the key says whether what was read still holds
+    device: torch.device,
+) -> arms.Material:
+    """Return what the arms of a workspace learn from on a device, read once a process."""
+    return arms.Material.read(StepFiles(Workspace(root), "tune"), device)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Trials:
         progress: Called with (epochs done, all epochs, a note) while several are in one loop.
         seed: Of weights, orders and whatever a net draws.
         source: Reads what is learned from, once a process.
+        device: Where they are trained.
     """
 
     root: Path
@@ -56,12 +62,13 @@ class Trials:
     pace: Pace = "plain"
     progress: Progress = silent
     seed: int = SEED
-    source: Callable[[Path, str], arms.Material] = read_material
+    source: Callable[[Path, str, torch.device], arms.Material] = read_material
+    device: torch.device = CPU
 
     @property
     def material(self) -> arms.Material:
         """What is learned from."""
-        return self.source(self.root, self.key)
+        return self.source(self.root, self.key, self.device)
 
     def __call__(self, task: Task) -> dict[str, float]:
         """Train one trial as far as it is asked for, and return what it came to."""

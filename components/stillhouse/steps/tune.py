@@ -96,11 +96,12 @@ def run(job: Job) -> Metrics:
     """
     task, data = task_of(prepared.schema(job.files)), arms.key(job.files)
     settings = aimed(job.settings(Settings, "tune"), task)
-    arms.require_access(job.params.get("distill") or {}, read_material(job.root, data))
+    arms.require_access(job.params.get("distill") or {}, read_material(job.root, data, job.device))
     job.told(_size(job))
     with _pool(job, settings.given) as pool:
         studies, found = _studies(job, settings, data, pool)
-    job.files.write_json("tune/trials.json", {"studies": studies})
+    told = {"studies": studies, "device": str(job.device)}
+    job.files.write_json("tune/trials.json", told)
     best = studies["student"]["trials"][studies["student"]["best"]]["values"][task.aim]
     pruned = float(sum(t.state == "pruned" for t in found))
     return {
@@ -186,7 +187,8 @@ def _studies(
             own = share_budget(own, studies[STUDENT]["settings"])
         arms_left.remove(arm)
         plan = _plan(arm, own, settings, data)
-        trials = Trials(job.root, arm, own, data, job.files.scratch / arm / plan.key[:16])
+        folder = job.files.scratch / arm / plan.key[:16]
+        trials = Trials(job.root, arm, own, data, folder, device=job.device)
         total = len(found) + plan.budget + settings.given.trials * len(arms_left)
         study = _study(job, plan, _Turn(settings, trials, pool, len(found), total))
         if arm == STUDENT:

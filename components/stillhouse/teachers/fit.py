@@ -66,7 +66,7 @@ class Fit(Teacher):
         settings = replace(self.settings, seed=self.settings.seed + lesson.seed)
         model = build_classifier(
             self.architecture, schema, normalize, settings.seed, "teacher.architecture"
-        )
+        ).to(lesson.device)
         fitted = fit(
             model,
             Labels(
@@ -105,7 +105,7 @@ class Trained(Oracle):
     """A torch model that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
-    divisible = True
+    divisible = moves = True
 
     def __init__(self, model: Classifier) -> None:
         self.module = model.eval().requires_grad_(False)

@@ -199,6 +199,7 @@ class Seeing(Oracle):
     """A model of transformers that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
+    moves = True
 
     def __init__(self, model: Classified) -> None:
         self.module = model.eval().requires_grad_(False)

@@ -115,7 +115,7 @@ class Answering(Oracle):
     """A torch model that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
-    divisible = True
+    divisible = moves = True
 
     def __init__(self, model: Scaled) -> None:
         self.module = model.eval().requires_grad_(False)

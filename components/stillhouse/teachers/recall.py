@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+import torch
+
 from stillhouse import config
 from stillhouse.data.schema import Schema
 from stillhouse.errors import Corrupt, UsageError
+from stillhouse.models.device import CPU
 from stillhouse.teachers.teacher import Oracle
 from stillhouse.workspace import StepFiles, dump_json, sha256_bytes
 
@@ -48,7 +51,7 @@ def fingerprint(spec: Mapping[str, Any], made: Mapping[str, bytes]) -> str:
     return hashlib.sha256(dump_json({"spec": dict(spec), "files": pairs})).hexdigest()
 
 
-def recall(files: StepFiles, schema: Schema) -> Oracle:
+def recall(files: StepFiles, schema: Schema, device: torch.device = CPU) -> Oracle:
     """Return the stored teacher, ready to answer; its settings are those it was made with.
 
     Raises:
@@ -65,4 +68,5 @@ def recall(files: StepFiles, schema: Schema) -> Oracle:
         )
     oracle: Oracle = config.plugin("teachers", about["spec"], where="teacher").recall(made, schema)
     oracle.keep_in(files.workspace.hidden / KEPT)
+    oracle.to(device)
     return oracle

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Schema
+from stillhouse.models.device import CPU
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Lesson:
         scratch: A folder for checkpoints that survive a kill.
         seed: Of everything random.
         progress: Called with (done, total, note) while it works.
+        device: Where a torch model is trained; what is stored comes from the CPU.
     """
 
     train: Dataset
@@ -33,6 +35,7 @@ class Lesson:
     scratch: Path
     seed: int
     progress: Callable[[int, int, str], None]
+    device: torch.device = CPU
 
 
 class Oracle(ABC):
@@ -47,6 +50,7 @@ class Oracle(ABC):
         usd_per_row: What it costs to ask about a row that was not asked before.
         asks: How many such questions stand behind one answer.
         divisible: Whether it is a model that runs here, so that fewer rows at once cost nothing.
+        moves: Whether its module can compute on another device; others stay where they are.
     """
 
     gives: frozenset[str] = frozenset({"logits"})
@@ -56,6 +60,12 @@ class Oracle(ABC):
     usd_per_row: float = 0.0
     asks: int = 1
     divisible: bool = False
+    moves: bool = False
+
+    def to(self, device: torch.device) -> None:
+        """Compute on a device from now on, if it can; rows may lie anywhere."""
+        if self.moves and self.module is not None:
+            self.module.to(device)
 
     @abstractmethod
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:

@@ -139,6 +139,7 @@ class Seeing(Oracle):
     """A net of a library's that answers; it gives features and gradients too."""
 
     gives = frozenset({"logits", "features", "gradients"})
+    moves = True
 
     def __init__(self, model: Sees) -> None:
         self.module = model.eval().requires_grad_(False)

@@ -50,7 +50,9 @@ class Descent:
         """
         kind = type(settings[0])
         held = {
-            each.name: weights.new_tensor([[getattr(own, each.name)] for own in settings])
+            each.name: torch.tensor(
+                [[getattr(own, each.name)] for own in settings], dtype=weights.dtype
+            ).to(weights.device)
             for each in fields(kind)
             if each.name != "nesterov"
         }

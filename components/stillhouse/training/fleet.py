@@ -115,7 +115,8 @@ def fit_together(
         if checkpoint is not None and fleet.step % every == 0 and fleet.step < goal:
             fleet.save(checkpoint)
         if fleet.step % fleet.per_epoch == 0 and fleet.alive:
-            note = f"{len(fleet.alive)} at once, losses {losses.min():.4f} to {losses.max():.4f}"
+            low, high = float(losses.min()), float(losses.max())
+            note = f"{len(fleet.alive)} at once, losses {low:.4f} to {high:.4f}"
             progress(fleet.step // fleet.per_epoch, epochs, note)
     if checkpoint is not None and moved:
         fleet.save(checkpoint)
@@ -178,9 +179,8 @@ def _fitted(fleet: Fleet, at: int, val: Dataset) -> Fitted:
     model, told = fleet.members[at].model.eval(), val.labelled
     score = nll = float("nan")
     if len(told):
-        device = fleet.stack.weights.device
-        logits = logits_of(model, told.inputs.to(device)).cpu()
-        score, nll = task_of(fleet.train.schema).curve(logits, told.targets)
+        logits = logits_of(model, told.inputs)
+        score, nll = task_of(fleet.train.schema).curve(logits.cpu(), told.targets.cpu())
     epoch = -(-fleet.step // fleet.per_epoch)
     loss = float(fleet.last[fleet.alive.index(at)]) if len(fleet.last) else float("nan")
     return Fitted(model, (Epoch(epoch, fleet.step, loss, score, nll),), epoch, fleet.step)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.errors import TrainingFailed
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.device import device_of
 from stillhouse.models.outputs import Batch
 from stillhouse.training import checkpoint as disk
 from stillhouse.training.descent import Descent
@@ -79,8 +80,10 @@ class Fleet:
             CannotStack: The members' nets cannot run side by side.
         """
         told = train.targets[known(train.targets)]
-        for member in members if len(told) else ():
-            member.model.learn_scale(told)
+        for member in members:
+            member.objective.to(device_of(member.model))
+            if len(told):
+                member.model.learn_scale(told)
         stack = Stack.of(
             [member.model for member in members], [member.settings.seed for member in members]
         )
@@ -102,18 +105,21 @@ class Fleet:
         """Make what follows from who is alive."""
         alive = [self.members[at] for at in self.alive]
         settings = [member.settings for member in alive]
-        column = self.stack.weights.new_tensor
-        self.clip = column([[own.clip] for own in settings])
-        self.decays = column([[own.ema] for own in settings])
+        self.clip = self._column([own.clip for own in settings])
+        self.decays = self._column([own.ema for own in settings])
         self.orders = {own.seed: self._order(own) for own in settings}
         self.whose = [own.seed for own in settings]
         self.warmups = [own.warmup for own in settings]
         self.losses: Losses = _losses(alive)
 
+    def _column(self, values: Sequence[float]) -> Tensor:
+        like = self.stack.weights
+        return torch.tensor(values, dtype=like.dtype).to(like.device)[:, None]
+
     def share(self) -> Tensor:
         """Return each member's share of its full learning rate at this step, [k, 1]."""
         now = {warmup: learning_rate(self.step, self.steps, warmup) for warmup in set(self.warmups)}
-        return self.stack.weights.new_tensor([[now[warmup]] for warmup in self.warmups])
+        return self._column([now[warmup] for warmup in self.warmups])
 
     def batch(self) -> Batch:
         """Return the members' batches, [k, B, …]; one that all share is not copied."""

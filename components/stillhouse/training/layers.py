@@ -175,10 +175,10 @@ class _Dropout:
     def __call__(self, rows: Tensor, held: Held) -> Tensor:
         if not held.training:
             return rows
-        kept = torch.empty_like(rows)
+        kept = torch.empty_like(rows, device="cpu")
         for own, generator in zip(kept, held.generators, strict=True):
             own.bernoulli_(1 - self.share, generator=generator)
-        return rows * kept.div_(1 - self.share)
+        return rows * kept.div_(1 - self.share).to(rows.device)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ class Stack:
     Attributes:
         weights: [k, P], matrices first; a leaf that gradients are taken of.
         buffers: By name, [k, *shape].
-        generators: One a member, for what layers draw.
+        generators: One a member, for what layers draw; on the CPU, so that a checkpoint holds for
+            every device.
         matrices: How many of the P weights belong to matrices.
     """
 
@@ -61,8 +62,7 @@ class Stack:
             name: torch.stack([dict(net.named_buffers())[name] for net in nets])
             for name, _ in nets[0].named_buffers()
         }
-        device = weights.device
-        generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return cls(copy.deepcopy(nets[0]), weights, buffers, generators)
 
     def __len__(self) -> int:

@@ -15,6 +15,7 @@ from stillhouse.errors import DataError, SettingsError
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.tasks import Task, task_of
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.device import device_of
 from stillhouse.models.outputs import Batch
 from stillhouse.training import checkpoint as disk
 from stillhouse.training.average import Average
@@ -91,6 +92,7 @@ class Training:
             )
         if len(told := train.targets[known(train.targets)]):
             model.learn_scale(told)
+        objective.to(device_of(model))
         order = Order(len(train), settings.batch, settings.seed)
         made = optimizer(
             optimizer_settings(settings.optimizer, "optimizer"), [model.train(), objective.train()]
@@ -171,8 +173,8 @@ class Training:
     def judge(self, progress: Progress) -> None:
         score = val_loss = math.nan
         if len(self.val):
-            logits = logits_of(self.average.model, self.val.inputs.to(self.weights[0].device)).cpu()
-            score, val_loss = self.task.curve(logits, self.val.targets)
+            logits = logits_of(self.average.model, self.val.inputs)
+            score, val_loss = self.task.curve(logits.cpu(), self.val.targets.cpu())
         mean_loss = math.fsum(self.losses) / len(self.losses)
         now = Epoch(self.epoch, self.step, mean_loss, score, val_loss)
         self.losses.clear()
