@@ -5,6 +5,7 @@ all.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -148,8 +149,10 @@ class Space:
         if self.low.device == device:
             return self
         held = {each.name: getattr(self, each.name) for each in fields(self)}
-        moved = {name: it.to(device) for name, it in held.items() if isinstance(it, Tensor)}
-        return replace(self, **moved)
+        moved: dict[str, Any] = {
+            name: it.to(device) if isinstance(it, Tensor) else it for name, it in held.items()
+        }
+        return Space(**moved)
 
     def within(self, reach: Mapping[str, float]) -> "Space":
         """Return the space in which each named feature may move by so much, in its own raw units,

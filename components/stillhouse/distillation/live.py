@@ -79,7 +79,8 @@ class Taps:
 
     def of_student(self, model: Classifier, inputs: Tensor) -> Outputs:
         """Return the student's logits and features, with gradients."""
-        return _named(tapped(model, inputs, set(self.student.values())), self.student)
+        taps = tuple(sorted(set(self.student.values())))
+        return _named(model.outputs(inputs, taps), self.student)
 
     def of_teacher(self, inputs: Tensor, rows: Tensor) -> Mapping[str, Tensor]:
         """Return the teacher's features of rows, without gradients: those that are stored, or, in
@@ -129,8 +130,8 @@ def connect(method: Method, pair: Pair) -> Taps:
     )
     with evaluating(pair.student), evaluating(pair.teacher):
         student = taps.of_student(pair.student, tried.to(device_of(pair.student)))
-        there = tried.to(device_of(pair.teacher))
-        teacher = _named(tapped(pair.teacher, there, set(taps.teacher.values())), taps.teacher)
+        asked = tried.to(device_of(pair.teacher))
+        teacher = _named(tapped(pair.teacher, asked, set(taps.teacher.values())), taps.teacher)
     method.build(student, teacher)
     return taps
 

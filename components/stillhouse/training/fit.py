@@ -13,7 +13,9 @@ from stillhouse.training.blame import not_finite
 from stillhouse.training.objective import Objective
 from stillhouse.training.pace import Pace, lay
 from stillhouse.training.randomness import own_random_state
+from stillhouse.training.ranks import ALONE, Ranks
 from stillhouse.training.settings import FitSettings
+from stillhouse.training.spread import spread
 from stillhouse.training.state import Epoch, Progress, Training
 
 __all__ = ["Epoch", "FitSettings", "Fitted", "Objective", "Progress", "fit", "silent"]
@@ -51,6 +53,7 @@ def fit(
     every: int = 250,
     until: float = 1.0,
     pace: Pace = "plain",
+    ranks: Ranks = ALONE,
     progress: Progress = silent,
 ) -> Fitted:
     """Train a model to make an objective small.
@@ -69,6 +72,8 @@ def fit(
         every: Steps between two checkpoints.
         until: Share of the steps after which to stop; a later call with the checkpoint goes on.
         pace: How the model is laid out; it changes last bits.
+        ranks: The processes that train it together, all of them in this call with the same
+            arguments; each asks the model about its share of every batch. It changes last bits.
         progress: Called with (epochs done, all epochs, a note).
 
     Raises:
@@ -79,7 +84,8 @@ def fit(
     with own_random_state(settings.seed):
         run = Training.start(model, objective, train, val, settings)
         run.resume(checkpoint, progress)
-        asked, goal = lay(model, pace), max(1, round(until * run.steps))
+        ranks.require(run.order.smallest, run.step)
+        asked, goal = spread(lay(model, pace), ranks), max(1, round(until * run.steps))
         while not run.finished and run.step < goal:
             batch = run.batch(pace)
             run.set_learning_rate()
@@ -88,6 +94,7 @@ def fit(
                 raise not_finite("loss", model, objective, batch, train)
             run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
+            ranks.add_up(model)
             if not math.isfinite(nn.utils.clip_grad_norm_(run.weights, settings.clip).item()):
                 raise not_finite("gradient", model, objective, batch, train)
             failpoint("training.batch")
@@ -97,9 +104,8 @@ def fit(
             run.count(found)
             if run.at_report:
                 run.judge(progress)
-            if checkpoint is not None and (
-                run.step % every == 0 or run.finished or run.step == goal
-            ):
+            due = run.step % every == 0 or run.finished or run.step == goal
+            if checkpoint is not None and due and ranks.leads:
                 run.save(checkpoint)
         best_epoch = run.keep()
     return Fitted(model.eval(), tuple(run.history), best_epoch, run.step)

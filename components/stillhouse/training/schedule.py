@@ -53,6 +53,11 @@ class Order:
         """Steps an epoch."""
         return math.ceil(self.rows / self.batch)
 
+    @property
+    def smallest(self) -> int:
+        """Rows of the smallest batch."""
+        return self.rows // self.per_epoch
+
     def at(self, step: int) -> Tensor:
         """Return the positions of a step's rows, int64 [B]."""
         epoch = step // self.per_epoch
