@@ -31,7 +31,7 @@ SEED = 1_000_003
 def read_material(
     root: Path,
     key: str,  # noqa: ARG001 - the key says whether what was read still holds
-    device: torch.device,
+    device: torch.device = CPU,
 ) -> arms.Material:
     """Return what the arms of a workspace learn from on a device, read once a process."""
     return arms.Material.read(StepFiles(Workspace(root), "tune"), device)
