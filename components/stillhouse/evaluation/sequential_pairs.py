@@ -10,9 +10,11 @@ sequence, and the evidence for passing is
 whose expectation under every (L, W) that does not pass is at most 1, so that P(E ever reaches 1/δ)
 ≤ δ however often one looks. Evidence for not passing is its mirror.
 
-Which (L, W) pass is decided by the exact test, at a few numbers of discordant rows; in between it
-follows from what the test's proof needs anyway: fewer losses and more wins never turn a pass. What
-is not settled by that counts as evidence for neither side.
+Which (L, W) pass is decided by the exact test, at a few numbers of discordant rows, where more wins
+never turn a pass. In between it follows from fewer losses and no fewer wins, with a win to spare:
+the test searches its nuisance in cells that depend on how many rows are discordant, so that its
+p-value nearly falls with every loss less, but not quite. What is not settled by that counts as
+evidence for neither side. `peeking_pairs` tells by how much the verdict changes, exactly.
 
 Source:
     As `sequential`; Waudby-Smith and Ramdas 2020, NeurIPS 33, for likelihood ratios over a finite
@@ -36,6 +38,7 @@ Foreseen = Literal["pass", "not"]
 DISCORDANT, WON = 160, 96  # points of the mixture: numbers of discordant rows, and of wins in each
 EXACT = 33  # numbers of discordant rows at which the exact test is asked
 AROUND = (0.3, 2.5)  # of the expected number of discordant rows, where they are asked
+SPARE = 1  # win, where the exact test was not asked
 BUCKET = 1.5  # expected numbers are told apart by this factor, so that the test is asked once
 
 
@@ -111,16 +114,17 @@ def _staircase(total: int, margin: float, level: float, expected: float) -> tupl
     asked = np.unique(np.rint(np.append(np.linspace(low, high, EXACT), [0, total])).astype(int))
     d = np.arange(total + 1)
     sure, never = d + 1, np.full(total + 1, -1)
-    for at in asked.tolist():
-        wins = _fewest(total, at, margin, level)
-        if wins <= at:  # with no more losses and no fewer wins it passes too
-            sure = np.minimum(sure, np.maximum(wins, d - (at - wins)))
-        if wins > 0:  # with no fewer losses and no more wins it does not either
-            never = np.maximum(never, np.minimum(wins - 1, d - (at - wins + 1)))
+    found = np.array([fewest_wins(total, at, margin, level) for at in asked.tolist()])
+    for at, wins in zip(asked.tolist(), found.tolist(), strict=True):
+        if wins <= at:  # with fewer losses and no fewer wins it passes too
+            sure = np.minimum(sure, np.maximum(wins, d - (at - wins)) + SPARE)
+        if wins > 0:  # with no fewer losses and fewer wins it does not either
+            never = np.maximum(never, np.minimum(wins - 1, d - (at - wins + 1)) - SPARE)
+    sure[asked], never[asked] = found, found - 1
     return np.asarray(sure, dtype=np.int64), np.asarray(never, dtype=np.int64)
 
 
-def _fewest(total: int, discordant: int, margin: float, level: float) -> int:
+def fewest_wins(total: int, discordant: int, margin: float, level: float) -> int:
     """Return the fewest wins that pass among so many discordant rows; one more than there are if
     none do.
     """
