@@ -6,6 +6,7 @@ A dataclass or a plugin's constructor is the schema: its annotations give types 
 
 import inspect
 import math
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -234,7 +235,8 @@ def _relax(annotation: Any) -> Any:
     inner = (
         typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
     )
-    if typing.get_origin(inner) is tuple:
+    parts = typing.get_args(inner) if isinstance(inner, types.UnionType) else (inner,)
+    if any(typing.get_origin(part) is tuple for part in parts):
         return Annotated[
             annotation, BeforeValidator(lambda v: tuple(v) if isinstance(v, list) else v)
         ]

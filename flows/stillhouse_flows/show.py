@@ -212,13 +212,13 @@ def predictions(found: Mapping[str, Any]) -> None:
     for sentence in found["notes"]:
         note(sentence)
     table = Table(box=None, header_style="dim")
-    rows = [{"row": str(index), **row} for index, row in enumerate(found["rows"])]
+    rows = [{"row": str(index), **_said(row)} for index, row in enumerate(found["rows"])]
     names = [name for name in rows[0] if name != "reason"] if rows else []
     for name in names:
-        left = name == "class" or (name == "row" and "row" in found["rows"][0])
+        left = name in ("class", "labels") or (name == "row" and "row" in found["rows"][0])
         table.add_column(name, justify="left" if left else "right")
     for row in rows:
-        table.add_row(*[escape(_cell(row[name])) for name in names])
+        table.add_row(*[escape(_cell(row[name], 80 if name == "labels" else 40)) for name in names])
     _out().print(table)
     if found.get("threshold"):
         note(
@@ -232,14 +232,26 @@ def predictions(found: Mapping[str, Any]) -> None:
         note(f"And {len(refused) - REFUSED} more rows are not; --json lists all.")
 
 
-def _cell(value: object) -> str:
+def _said(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row as a line of a table: of several labels those that it has, each with how
+    probable it is.
+    """
+    chances = row.get("probabilities")
+    told = {name: value for name, value in row.items() if name != "probabilities"}
+    if not chances:
+        return told
+    each = [f"{name} {chances[name]:.3f}" for name in row["labels"]]
+    return {**told, "labels": ", ".join(each) or "none"}
+
+
+def _cell(value: object, width: int = 40) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
         if 0 < value < 0.0005:
             return f"{value:.1e}"
         return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
-    return plain(value, 40)
+    return plain(value, width)
 
 
 def receipt(found: Mapping[str, Any], page: Path) -> None:

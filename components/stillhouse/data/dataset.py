@@ -12,8 +12,13 @@ UNLABELLED = -1
 
 
 def known(targets: Tensor) -> Tensor:
-    """Return which targets [N] are there, bool [N]: class codes but −1, quantities but NaN."""
-    return ~targets.isnan() if targets.is_floating_point() else targets != UNLABELLED
+    """Return which targets are there, bool [N]: class codes [N] but −1, quantities [N] but NaN; of
+    labels [N, L] rows of which at least one is known.
+    """
+    if not targets.is_floating_point():
+        return targets != UNLABELLED
+    there = ~targets.isnan()
+    return there.any(dim=1) if targets.ndim == 2 else there
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,8 @@ class Dataset:
     Attributes:
         inputs: [N, *schema.shape], float32.
         targets: [N], int64 class codes, −1 where unlabelled; or float32 quantities, NaN where
-            unlabelled.
+            unlabelled; or [N, L], float32, 1 where the row has the label, 0 where it has not, NaN
+            where nobody knows.
         schema: What a row is.
         rows: [N], int64: the row's number in its source, its name for people and for stored
             answers.

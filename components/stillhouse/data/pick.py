@@ -53,8 +53,8 @@ def pick(train: Dataset, *, labelled: int | None, unlabelled: int | None) -> Pic
 
     Args:
         train: All train rows with all their targets.
-        labelled: How many rows the arms see with labels, at least one a class; None: all that have
-            one.
+        labelled: How many rows the arms see with labels, at least one a class (of several labels a
+            row: one of each that is the rarest of some row); None: all that have one.
         unlabelled: How many more they see without; None: 0. Rows that have a label count too; it is
             withheld.
 
@@ -64,15 +64,16 @@ def pick(train: Dataset, *, labelled: int | None, unlabelled: int | None) -> Pic
     Warns:
         AllTaken: More are asked for than there are.
     """
-    if labelled is not None and labelled < len(train.classes):
-        fix = f"Ask for at least {len(train.classes)}."
+    sort = targets_of(train.schema)
+    least, kinds = sort.least(train.targets)
+    if labelled is not None and labelled < least:
         raise SettingsError(
-            f"{labelled} labelled rows cannot hold one of each of {len(train.classes)} classes.",
+            f"{labelled} labelled rows cannot hold one of each of {least} {kinds}.",
             where="prepare.labelled",
-            fix=fix,
+            fix=f"Ask for at least {least}.",
         )
     ranks = [hashlib.sha256(b"pick\0" + key).digest() for key in row_keys(train)]
-    free = targets_of(train.schema).strata(train.targets)
+    free = sort.strata(train.targets)
     for rows in free.values():
         rows.sort(key=lambda at: (ranks[at], at))
     labelled_rows = [rows for code, rows in free.items() if code != UNLABELLED]

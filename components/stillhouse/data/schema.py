@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 Kind = Literal["image", "table", "series", "text", "tokens"]
 FeatureKind = Literal["number", "integer", "category", "binary"]
-Task = Literal["classification", "regression"]
+Task = Literal["classification", "regression", "multi_label"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ class Schema:
         kind: image rows are [channels, height, width] in [0, 1]; series rows [T, D]; table rows [D]
             in raw units.
         shape: The shape of one row's inputs.
-        classes: Class names by code; none in a regression. They are data: text that may be hostile.
+        classes: Class names by code; none in a regression, nor where a row has several labels. They
+            are data: text that may be hostile.
         features: One a column (table) or channel (image, series).
         task: What is predicted; `stillhouse.evaluation.tasks` knows what follows from it.
         quantity: What a regression tells; None for classes.
@@ -72,6 +73,8 @@ class Schema:
         constraints: What holds between the columns of every row, such as `systolic > diastolic`.
         rate: Samples a second of the recordings that rows come from, where files say it; 0: none
             does.
+        labels: Names by column of labels of which a row may have several, or none; empty for
+            classes and quantities.
     """
 
     kind: Kind
@@ -84,11 +87,12 @@ class Schema:
     positive: str = field(default="", repr=False)
     constraints: tuple[str, ...] = field(default=(), repr=False)
     rate: int = field(default=0, repr=False)
+    labels: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What a model answers, by column: classes, or what it tells of a quantity."""
-        return self.classes if self.quantity is None else self.quantity.outputs
+        """What a model answers, by column: classes, labels, or what it tells of a quantity."""
+        return self.labels or self.classes if self.quantity is None else self.quantity.outputs
 
     @property
     def tabular(self) -> bool:
@@ -115,7 +119,7 @@ class Schema:
     @property
     def identity(self) -> str:
         """All of it as text; equal schemas have equal ones."""
-        more = (self.quantity, self.positive, self.constraints, self.rate)
+        more = (self.quantity, self.positive, self.constraints, self.rate, self.labels)
         told = [repr(value) for value in more if value]
         return "".join([repr(self), *told])
 
@@ -136,7 +140,8 @@ class Schema:
             value.get("positive", ""),
             tuple(value.get("constraints", ())),
             value.get("rate", 0),
+            tuple(value.get("labels", ())),
         )
 
 
-_OPTIONAL = frozenset({"quantity", "positive", "constraints", "rate"})
+_OPTIONAL = frozenset({"quantity", "positive", "constraints", "rate", "labels"})

@@ -1,5 +1,5 @@
 """What sort of targets rows have, and what follows from it for reading, dividing and counting them:
-the one place in this room that tells classes from quantities.
+the one place in this room that tells classes, quantities and several labels a row apart.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ from stillhouse.errors import SourceError
 
 
 class Targets(ABC):
-    """What a room asks about targets [N]."""
+    """What a room asks about targets [N], or [N, L] of several labels a row."""
 
     unknown: float
     dtype: torch.dtype
@@ -52,6 +52,12 @@ class Targets(ABC):
     def statistics(self, targets: Tensor) -> dict[str, Any]:
         """Return a few numbers about the known targets, for drift."""
 
+    def least(self, targets: Tensor) -> tuple[int, str]:  # noqa: ARG002
+        """Return how many rows with a target the student's arms must see at least, and one of each
+        of what they are, in words.
+        """
+        return 0, ""
+
     def known_count(self, dataset: Dataset) -> int:
         """Return how many rows have a target."""
         return int(known(dataset.targets).sum())
@@ -69,6 +75,8 @@ class Classes(Targets):
         require_classes(dataset, where=where)
 
     def fault(self, targets: Tensor) -> str:
+        if targets.ndim != 1:
+            return f"gives targets of the shape {list(targets.shape)}, not one class a row"
         low, high = int(targets.min()), int(targets.max())
         if targets.is_floating_point() and bool((targets != targets.round()).any()):
             return "gives targets that are no whole numbers"
@@ -82,6 +90,9 @@ class Classes(Targets):
             code: [at for at, target in enumerate(found) if target == code]
             for code in range(UNLABELLED, len(self.names))
         }
+
+    def least(self, targets: Tensor) -> tuple[int, str]:  # noqa: ARG002
+        return len(self.names), "classes"
 
     def lacking(self, targets: Tensor) -> list[str]:
         present = set(targets.tolist())
@@ -122,6 +133,8 @@ class Quantities(Targets):
             )
 
     def fault(self, targets: Tensor) -> str:
+        if targets.ndim != 1:
+            return f"gives targets of the shape {list(targets.shape)}, not one number a row"
         if not targets.is_floating_point():
             return "gives whole-number codes where quantities are wanted"
         return "gives infinite targets" if bool(targets.isinf().any()) else ""
@@ -153,6 +166,91 @@ class Quantities(Targets):
         }
 
 
+@dataclass(frozen=True)
+class Labels(Targets):
+    """Which of several labels a row has, [N, L], float32: 1, 0, or NaN where nobody knows."""
+
+    names: tuple[str, ...]
+    unknown = float("nan")
+    dtype = torch.float32
+
+    def require(self, dataset: Dataset, *, where: str) -> None:
+        if not bool(known(dataset.targets).any()):
+            raise SourceError(
+                "no row has a label that is known.",
+                where=where,
+                fix="Name the labels, and write 1 or 0 in some rows.",
+            )
+        for name, yes, no in zip(self.names, *counts(dataset.targets), strict=True):
+            for rows, what in ((yes, "has"), (no, "lacks")):
+                if rows < 2:
+                    said = "no row" if not rows else "one row, which cannot be in train and test,"
+                    raise SourceError(
+                        f"{said} {what} the label '{name}'.",
+                        where=where,
+                        fix="Bring two rows at least that do, or leave the label out.",
+                    )
+
+    def fault(self, targets: Tensor) -> str:
+        if targets.ndim != 2 or targets.shape[1] != len(self.names):
+            return f"gives targets of the shape {list(targets.shape)} for {len(self.names)} labels"
+        if not targets.is_floating_point() or bool(
+            (~targets.isnan() & (targets != 0) & (targets != 1)).any()
+        ):
+            return "gives labels that are neither 0 nor 1 nor NaN"
+        return ""
+
+    def strata(self, targets: Tensor) -> dict[int, list[int]]:
+        """By the rarest label that a row has, since that is the one which a small share of the rows
+        would lose first; rows without any stand by themselves.
+        """
+        yes, _ = counts(targets)
+        rarest_first = sorted(range(len(self.names)), key=lambda at: (yes[at], at))
+        place = torch.full((len(targets),), len(self.names))
+        for code in reversed(rarest_first):
+            place[targets[:, code] == 1] = code
+        place[~known(targets)] = UNLABELLED
+        found = place.tolist()
+        return {
+            code: [at for at, own in enumerate(found) if own == code]
+            for code in range(UNLABELLED, len(self.names) + 1)
+        }
+
+    def least(self, targets: Tensor) -> tuple[int, str]:
+        found = self.strata(targets)
+        return sum(bool(found[code]) for code in found if code != UNLABELLED), "rarest labels"
+
+    def lacking(self, targets: Tensor) -> list[str]:
+        found = zip(self.names, *counts(targets), strict=True)
+        return [
+            f"the label '{name}'" if not yes else f"any other than the label '{name}'"
+            for name, yes, no in found
+            if not yes or not no
+        ]
+
+    def alike(self, targets: Tensor) -> str:
+        yes, no = counts(targets)
+        return "without any label" if not sum(yes) else "with every label" if not sum(no) else ""
+
+    def statistics(self, targets: Tensor) -> dict[str, Any]:
+        yes, no = counts(targets)
+        return {
+            "classes": [],
+            "label_rows": {
+                name: [has, lacks] for name, has, lacks in zip(self.names, yes, no, strict=True)
+            },
+        }
+
+
+def counts(targets: Tensor) -> tuple[list[int], list[int]]:
+    """Return how many rows are known to have each of the labels [N, L], and how many to lack it."""
+    yes: list[int] = (targets == 1).sum(dim=0).tolist()
+    no: list[int] = (targets == 0).sum(dim=0).tolist()
+    return yes, no
+
+
 def targets_of(schema: Schema) -> Targets:
     """Return what sort of targets rows of a schema have."""
+    if schema.labels:
+        return Labels(schema.labels)
     return Classes(schema.classes) if schema.quantity is None else Quantities()

@@ -20,11 +20,13 @@ from stillhouse.distillation.controls import (
     SmoothedLabels,
     hardens,
     swapped,
+    swapped_labels,
     without_part,
 )
 from stillhouse.distillation.live import Pair
 from stillhouse.distillation.objective import Distillation
 from stillhouse.distillation.settings import read
+from stillhouse.evaluation.multi_label import MultiLabel
 from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.training.objective import Labels, Objective
 from stillhouse.training.settings import FitSettings
@@ -114,6 +116,8 @@ def objective(
             selector; a model has no such tap.
     """
     settings = read(section_of(arm, section), where)
+    if arm == "shuffled" and isinstance(task, MultiLabel) and answers is not None:
+        answers, pair = _swapped_labels(answers, rows), None
     if arm == "smooth":
         return SmoothedLabels(settings.smoothing, task, weights)
     if arm in LABELS_ONLY:
@@ -124,10 +128,26 @@ def objective(
         supervised=settings.supervised,
         answers=answers,
         pair=pair,
-        order=_swapped(answers, rows) if arm == "shuffled" and answers is not None else None,
+        order=_order(arm, answers, rows, task),
         task=task,
         weights=weights,
     )
+
+
+def _order(arm: Arm, answers: Tensor | None, rows: int | None, task: Task) -> Tensor | None:
+    if arm != "shuffled" or answers is None or isinstance(task, MultiLabel):
+        return None
+    return _swapped(answers, rows)
+
+
+def _swapped_labels(answers: Tensor, rows: int | None) -> Tensor:
+    """Return the answers swapped by the first view as `_swapped` does, each label by itself."""
+    count = rows or len(answers)
+    order, views = swapped_labels(answers[:count], _generator()), len(answers) // count
+    starts = range(0, views * count, count)
+    whole = [answers[start : start + count].gather(0, order) for start in starts]
+    rest = answers[views * count :]
+    return torch.cat([*whole, rest.gather(0, swapped_labels(rest, _generator()))])
 
 
 def _swapped(answers: Tensor, rows: int | None) -> Tensor:

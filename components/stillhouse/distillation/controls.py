@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stillhouse import config, plugins
 from stillhouse.errors import SettingsError, nearest
+from stillhouse.evaluation.multi_label import MultiLabel
 from stillhouse.evaluation.tasks import CLASSIFICATION, Task
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
@@ -128,17 +129,38 @@ def swapped(answers: Tensor, generator: torch.Generator) -> Tensor:
     return order
 
 
+def swapped_labels(answers: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the same of several labels a row, label by label: rows with the same decision of all
+    labels are too few to swap among.
+
+    Args:
+        answers: The teacher's log-odds [N, L].
+        generator: Draws who gets whose.
+
+    Returns:
+        Positions [N, L], int64, each column a permutation.
+    """
+    order = torch.arange(len(answers))[:, None].repeat(1, answers.shape[1])
+    for at in range(answers.shape[1]):
+        for decision in (True, False):
+            own = torch.nonzero((answers[:, at] > 0) == decision).flatten()
+            drawn = own[torch.randperm(len(own), generator=generator)]
+            order[drawn, at] = drawn.roll(1)
+    return order
+
+
 class SmoothedLabels(Objective):
     """Learns from labels that leave some probability to the other classes: what a teacher that
     knows nothing of a row would say of it.
 
     Args:
-        smoothing: Probability that is spread evenly over all classes.
+        smoothing: Probability that is spread evenly over all classes, or over the yes and no of
+            each label.
         task: What is predicted.
         weights: Of the labels, by class [C]; None: all 1.
 
     Raises:
-        SettingsError: What is predicted is no class.
+        SettingsError: What is predicted is neither a class nor labels.
 
     Source:
         Szegedy et al. 2016, arXiv:1512.00567, section 7.
@@ -151,16 +173,19 @@ class SmoothedLabels(Objective):
         self, smoothing: float, task: Task = CLASSIFICATION, weights: Tensor | None = None
     ) -> None:
         super().__init__()
-        if not task.decides:
+        if not task.right_or_wrong:
             raise SettingsError(
                 f"'smooth' spreads a label over classes, but {task.why_no_decision}.",
                 where="distill.controls",
                 fix="Leave it out.",
             )
-        self.smoothing = smoothing
+        self.smoothing, self.task = smoothing, task
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, model: Classifier, batch: Batch) -> Tensor:
+        if isinstance(self.task, MultiLabel):
+            total = self.task.smoothed(model(batch.inputs), batch.targets, self.smoothing)
+            return total / mass(batch, None)
         total = F.cross_entropy(
             model(batch.inputs),
             batch.targets,

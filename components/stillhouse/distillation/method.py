@@ -27,8 +27,9 @@ class Method(nn.Module):
         taps: Pairs of the features it looks at, the student's and the teacher's: module paths or
             stages (`early`, `middle`, `late`, `penultimate`). A pair's names are the keys of
             `Outputs.features`.
-        tasks: What may be predicted: classification, regression. Answers and targets of a
-            regression come in standard deviations of its targets.
+        tasks: What may be predicted: classification, regression, multi_label. Answers and targets
+            of a regression come in standard deviations of its targets; of several labels a row
+            answers are log-odds [B, L], and targets [B, L] 1, 0, or NaN where nobody knows.
         hardens: Whether it trains a student to withstand attack; the receipt then shows a plain
             one beside it.
         task: What is predicted here, by `attend`.

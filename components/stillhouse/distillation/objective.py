@@ -283,7 +283,7 @@ def refuse_task(method: Method, selector: Selector, task: Task) -> None:
         if task.name not in tasks:
             raise UsageError(
                 f"the {what} '{snake(type(plugin).__name__)}' is for {' or '.join(sorted(tasks))}, "
-                f"and this is a {task.name}.",
+                f"and this is a {task.words}.",
                 where=f"distill.{what}",
                 fix=task.instead[what],
             )

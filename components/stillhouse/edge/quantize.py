@@ -93,10 +93,12 @@ def _quantized(data: bytes, feed: Feeder, calibration: Tensor) -> Any:
 
 
 def _slim(model: Any) -> Any:
-    """Return the model without metadata and without the operator sets that the quantiser lists but
-    does not use: other runtimes refuse unknown ones.
+    """Return the model without metadata, but for the names of labels, and without the operator sets
+    that the quantiser lists but does not use: other runtimes refuse unknown ones.
     """
     clean = onnx_file.strip(model)
+    if labels := onnx_file.labels_of(model):
+        clean = onnx_file.with_labels(clean, labels)
     used = {
         message.domain
         for message in onnx_file.messages(clean)

@@ -16,6 +16,7 @@ Interval = tuple[float, float, float]
 
 # Draws held at once, 8 bytes each: bounds memory, changes no number.
 CHUNK = 4_000_000
+GROUPS = 20  # of rows, one of which is left out at a time
 
 
 def proportion(successes: int, n: int, level: float = 0.95) -> Interval:
@@ -117,3 +118,37 @@ def bootstrap(
     tail = (1 - level) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail]) - 2 * (drawn.mean() - estimate)
     return min(float(low), estimate), estimate, max(float(high), estimate)
+
+
+def jackknife(
+    statistic: Callable[[Tensor], Tensor], rows: int, *, seed: int, level: float = 0.95
+) -> Interval:
+    """Return the interval of a statistic that is dear to compute, by leaving out a twentieth of the
+    rows at a time: Student's t over the twenty answers.
+
+    Args:
+        statistic: How often each row counts, [R, N], float64 → [R]; smooth in them, as areas are
+            and medians are not.
+        rows: N.
+        seed: Of who is left out together.
+        level: Nominal coverage.
+
+    Source:
+        Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 11.5 (the delete-d
+        jackknife), with groups in place of all subsets.
+    """
+    from scipy.stats import t
+
+    _check(0, rows)
+    groups = min(rows, GROUPS)
+    point = float(statistic(torch.ones(1, rows, dtype=torch.float64))[0])
+    if groups < 2:
+        return point, point, point
+    order = np.random.default_rng(seed).permutation(rows)
+    counts = torch.ones(groups, rows, dtype=torch.float64)
+    for at, left_out in enumerate(np.array_split(order, groups)):
+        counts[at, torch.from_numpy(left_out)] = 0.0
+    told = statistic(counts)
+    spread = float(((told - told.mean()).square().sum() * (groups - 1) / groups).sqrt())
+    half = float(t.ppf(0.5 + level / 2, groups - 1)) * spread
+    return point - half, point, point + half

@@ -2,7 +2,6 @@
 are called, and what is to be stored of a teacher's answer.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -15,117 +14,12 @@ from stillhouse.data.dataset import known
 from stillhouse.data.schema import Schema
 from stillhouse.evaluation import errors, evaluate, metrics, ranking
 from stillhouse.evaluation.measure import ACCURACY, Measure
+from stillhouse.evaluation.multi_label import MultiLabel
 from stillhouse.evaluation.ranking import Bools, Floats
+from stillhouse.evaluation.task import Task as Task
 from stillhouse.models.softmax import log_softmax
 
 LOWEST = -60_000.0  # fp16 ends at −65,504; a probability that small is 0
-
-
-class Task(ABC):
-    """A task. N rows, C outputs; targets that are not there are left out by whoever asks, but for
-    `total`.
-
-    Attributes:
-        name: As the schema says it.
-        output: What an exported model calls its answer.
-        aim: What a study aims at where nobody says.
-        scalars: Its metrics of a split, in the order they are told.
-        measure: What models are compared by, and which way is better.
-        gated: Metrics that a teacher's gate may name.
-        score: What training watches on val, in a word.
-        decides: Whether a model decides for one of several answers, so that attacks, flips and
-            confusions mean something.
-        why_no_decision: Why not, in a sentence; empty where it does.
-        quantiles: Levels that are told in place of one number.
-        controls: Control arm → whose gain is told, and what it is compared with.
-        moved_unit: In what a change of an answer is told.
-        hard: What the arm `hard` learns from, in words.
-        instead: What to write in place of a `method` or `selector` that is not for it.
-    """
-
-    name: str
-    output: str
-    aim: str
-    scalars: tuple[str, ...]
-    measure: Measure
-    gated: tuple[str, ...]
-    score: str
-    decides: bool
-    why_no_decision: str = ""
-    instead: ClassVar[Mapping[str, str]]
-    controls: ClassVar[Mapping[str, tuple[str, str]]]
-    hard: str
-    moved_unit: str
-    quantiles: tuple[float, ...] = ()
-
-    @abstractmethod
-    def total(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the sum of the base loss over the rows that have a target, a scalar.
-
-        Args:
-            outputs: [B, C]; of a quantity in standard deviations of the targets.
-            targets: [B], of a quantity likewise.
-            weights: By class [C]; None: all 1.
-        """
-
-    @abstractmethod
-    def each(self, outputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
-        """Return the base loss of each row [B], 0 where it has no target; arguments as `total`."""
-
-    @abstractmethod
-    def follow(self, outputs: Tensor, teacher: Tensor) -> Tensor:
-        """Return the base loss [B] with the teacher's decision in the label's place: what the arm
-        `hard` learns.
-
-        Args:
-            outputs: The student's [B, C].
-            teacher: The teacher's [B, C].
-        """
-
-    @abstractmethod
-    def stored(self, outputs: Tensor) -> Tensor:
-        """Return what knowledge keeps of a teacher's answers [N, C]."""
-
-    @abstractmethod
-    def merit(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return how good each answer is, [N]; means of it are compared, and more is better."""
-
-    @abstractmethod
-    def agreement(self, outputs: Tensor, others: Tensor) -> float | None:
-        """Return the share of rows on which two models decide alike; None where none decides."""
-
-    @abstractmethod
-    def moved(self, outputs: Tensor, others: Tensor) -> Tensor:
-        """Return by how much two answers to each row differ at most, [N], in `moved_unit`."""
-
-    @abstractmethod
-    def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the metrics by name, as far as these outputs have them."""
-
-    @abstractmethod
-    def curve(self, outputs: Tensor, targets: Tensor) -> tuple[float, float]:
-        """Return what training watches on val: a score (more is better) and a loss."""
-
-    @abstractmethod
-    def report(self, outputs: Tensor, targets: Tensor, schema: Schema) -> dict[str, Any]:
-        """Return everything that evaluation knows of a split, ready for JSON."""
-
-    @abstractmethod
-    def answers(
-        self, outputs: Tensor, schema: Schema, threshold: float | None = None
-    ) -> list[Mapping[str, Any]]:
-        """Return each row's answer in words and numbers, for those who ask the model.
-
-        Args:
-            outputs: [N, C].
-            schema: What the outputs mean.
-            threshold: Of two classes the probability from which on a row is called the one that is
-                looked for; None: whichever is likelier.
-        """
-
-    def points(self, split: str, found: Mapping[str, Any]) -> dict[str, float]:
-        """Return the estimates of a `report` by metric path: {"val/accuracy": …, …}."""
-        return {f"{split}/{name}": float(found[name][1]) for name in self.scalars if name in found}
 
 
 class Classification(Task):
@@ -136,7 +30,7 @@ class Classification(Task):
             are more.
     """
 
-    name = "classification"
+    name = words = "classification"
     output = "logits"
     aim = "val/accuracy"
     scalars: tuple[str, ...] = evaluate.SCALARS
@@ -193,8 +87,8 @@ class Classification(Task):
     def moved(self, outputs: Tensor, others: Tensor) -> Tensor:
         return (outputs.softmax(dim=1) - others.softmax(dim=1)).abs().amax(dim=1)
 
-    def agreement(self, outputs: Tensor, others: Tensor) -> float | None:
-        return float((outputs.argmax(dim=-1) == others.argmax(dim=-1)).double().mean())
+    def alike(self, outputs: Tensor, others: Tensor) -> Tensor | None:
+        return outputs.argmax(dim=-1) == others.argmax(dim=-1)
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         found = {name: float(getattr(metrics, name)(outputs, targets)) for name in evaluate.SCALARS}
@@ -236,7 +130,8 @@ class Regression(Task):
         unit: Of the quantity.
     """
 
-    name = "regression"
+    name = words = "regression"
+    right_or_wrong = False
     output = "predictions"
     aim = "val/rmse"
     gated = ("rmse", "mae", "r2")
@@ -297,7 +192,7 @@ class Regression(Task):
         spread = others.double().std(correction=0).clamp_min(torch.finfo(torch.float32).tiny)
         return (outputs - others).double().abs().amax(dim=1) / spread
 
-    def agreement(self, outputs: Tensor, others: Tensor) -> float | None:  # noqa: ARG002
+    def alike(self, outputs: Tensor, others: Tensor) -> Tensor | None:  # noqa: ARG002
         return None
 
     def scores(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
@@ -324,7 +219,10 @@ class Regression(Task):
 
 CLASSIFICATION = Classification()
 _CLASSES = {None: CLASSIFICATION, 0: Classification(0), 1: Classification(1)}
-TASKS: Mapping[str, Task] = {task.name: task for task in (CLASSIFICATION, Regression())}
+MULTI_LABEL = MultiLabel()
+TASKS: Mapping[str, Task] = {
+    task.name: task for task in (CLASSIFICATION, Regression(), MULTI_LABEL)
+}
 """By name; of what a schema adds (quantiles, unit) these know nothing."""
 
 
@@ -332,11 +230,15 @@ def variants(name: str) -> tuple[Task, ...]:
     """Return the forms of a task that rows may turn out to have, for whoever knows no row yet."""
     if name == "regression":
         return Regression(), Regression((0.5,))
+    if name == MULTI_LABEL.name:
+        return (MULTI_LABEL,)
     return CLASSIFICATION, _CLASSES[1]
 
 
 def task_of(schema: Schema) -> Task:
     """Return what rows of a schema are predicted for."""
+    if schema.labels:
+        return MULTI_LABEL
     if schema.quantity is None:
         return _CLASSES[schema.positive_code]
     return Regression(schema.quantity.quantiles, schema.quantity.unit)

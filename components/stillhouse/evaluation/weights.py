@@ -23,13 +23,20 @@ def class_weights(asked: ClassWeights, rows: Dataset, where: str) -> Tensor | No
         where: The setting's path, for messages.
 
     Raises:
-        SettingsError: There are no classes, or none of that name.
+        SettingsError: There are no classes (a quantity, several labels a row), or none of that
+            name.
     """
     if asked is None:
         return None
     if rows.schema.quantity is not None:
         raise SettingsError(
             f"the target '{rows.schema.quantity.name}' is a quantity and has no classes.",
+            where=where,
+            fix="Leave it out.",
+        )
+    if rows.schema.labels:
+        raise SettingsError(
+            "rows have several labels, each a yes or no, and no classes that could weigh.",
             where=where,
             fix="Leave it out.",
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from stillhouse.data.dataset import known
 from stillhouse.evaluation import metrics as evaluation
 from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
-from stillhouse.gating import metrics, quantities, trusted, two_classes
+from stillhouse.gating import metrics, quantities, several, trusted, two_classes
 from stillhouse.gating.evidence import Evidence, Exact, Measured, Partly, Resampled, Rows
 from stillhouse.gating.resampled import resample
 from stillhouse.gating.two_classes import Point
@@ -33,7 +33,7 @@ class Outcomes:
         not_measured: Why something could not be, by the name of the attack or corruption.
         task: What is predicted.
         point: Where models of two classes say yes; None where there are not two.
-        classes: Their names; empty where none are told apart by name.
+        classes: Their names, or the labels'; empty where none are told apart by name.
         slices: Rows [N], bool, of the slices that val made doubtful, by name.
         unlike: The student's logits [M, C] on rows unlike all others, by their kind.
         partly: What was seen under attack before the suite was stopped, by norm.
@@ -59,8 +59,10 @@ class Outcomes:
         return known(self.targets)
 
     def right(self, logits: Tensor) -> Tensor:
-        """Return whether each known row's largest logit is its target's."""
-        return evaluation.correct(logits[self.known], self.targets[self.known])
+        """Return whether each known row is answered rightly, bool: its largest logit is its
+        target's, or each of its labels is right.
+        """
+        return self.task.merit(logits[self.known], self.targets[self.known])
 
 
 def collect(
@@ -131,10 +133,18 @@ def _of_quantities(found: Outcomes, asked: Collection[str]) -> dict[str, Measure
     return {**own, "edge/int8_mae": small["test/mae"]}
 
 
+def _of_labels(found: Outcomes, asked: Collection[str]) -> dict[str, Measured]:
+    under = {**_attacks(found), **_corruptions(found)}
+    renamed = {name.replace("accuracy", found.task.measure.key): of for name, of in under.items()}
+    return {**several.measured(found, asked), **renamed}
+
+
 OF_TASK: Mapping[str, Callable[[Outcomes, Collection[str]], dict[str, Measured]]] = {
     "classification": _of_classes,
     "regression": _of_quantities,
+    "multi_label": _of_labels,
 }
+FLIPS = (*trusted.FLIPS, "flips/worst_label")
 RESAMPLED = ("test/balanced_accuracy", "test/nll", "test/brier", "test/ece")
 
 
@@ -232,7 +242,7 @@ def _unmeasured(
     names = {
         name for name in (*metrics.CATALOGUE, *asked) if metrics.find(name) and name not in measured
     }
-    told = dict.fromkeys(trusted.FLIPS, incomparable) if incomparable else {}
+    told = dict.fromkeys(FLIPS, incomparable) if incomparable else {}
     return {name: told.get(name) or _why(name, found) for name in sorted(names)}
 
 
@@ -240,7 +250,7 @@ def _why(name: str, found: Outcomes) -> str:
     kind, _, rest = name.partition("/")
     of_metric = metrics.find(name)
     if of_metric is not None and found.task.name not in of_metric.tasks:
-        return f"this is a {found.task.name}, which has no {name}."
+        return f"this is a {found.task.words}, which has no {name}."
     if name in two_classes.NAMES:
         return (
             "there are not two classes."
@@ -249,9 +259,9 @@ def _why(name: str, found: Outcomes) -> str:
         )
     if name.startswith("edge/int8"):
         return "the student has no int8 form."
-    if name in RESAMPLED or name in trusted.RESAMPLED:
+    if name in RESAMPLED or name in trusted.RESAMPLED or name in several.RESAMPLED:
         return "no rule asked for it."
-    if name in trusted.FLIPS and "champion" not in found.logits:
+    if name.startswith("flips/") and "champion" not in found.logits:
         return "nothing is in production yet."
     if name.endswith("_slice") or name == "slices/worst":
         return "val has too few rows to find slices in."

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stillhouse.data.schema import Schema
+from stillhouse.evaluation.tasks import TASKS
 from stillhouse.models import onnx_file
 
 
@@ -24,12 +25,15 @@ def mismatch(about: Mapping[str, Any], data: bytes, schema: Schema, where: str) 
         return shape
     answers = _dims(graph.output[0])[-1:]
     if answers and answers[0] not in (0, len(schema.outputs)):
-        return f"it answers {answers[0]} classes, the data has {len(schema.outputs)}."
+        what = "labels" if schema.labels else "classes"
+        return f"it answers {answers[0]} {what}, the data has {len(schema.outputs)}."
     told = about.get("schema")
     if told is not None and told.get("task", schema.task) != schema.task:
-        return f"it is a {told['task']}, and this is a {schema.task}."
+        return f"it is a {TASKS[told['task']].words}, and this is a {TASKS[schema.task].words}."
     if told is not None and list(told["classes"]) != list(schema.classes):
         return "its classes have other names or another order."
+    if told is not None and list(told.get("labels", ())) != list(schema.labels):
+        return "its labels have other names or another order."
     if told is not None and Schema.from_dict(told).quantity != schema.quantity:
         return "it tells another quantity, in another unit or at other levels."
     if (

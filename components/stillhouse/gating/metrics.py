@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-EVERY = frozenset({"classification", "regression"})
+EVERY = frozenset({"classification", "regression", "multi_label"})
 OF_CLASSES, OF_QUANTITIES = frozenset({"classification"}), frozenset({"regression"})
+OF_LABELS = frozenset({"multi_label"})
+RIGHT_OR_WRONG = OF_CLASSES | OF_LABELS
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,18 @@ CATALOGUE = {
     for metric in (
         Metric("test/accuracy", "share", paired=True, tasks=OF_CLASSES),
         Metric("test/balanced_accuracy", "share", tasks=OF_CLASSES),
-        Metric("test/nll", "nats", tasks=OF_CLASSES),
+        Metric("test/nll", "nats", tasks=RIGHT_OR_WRONG),
         Metric("test/brier", tasks=OF_CLASSES),
         Metric("test/ece", "share", tasks=OF_CLASSES),
         Metric("test/adaptive_ece", "share", tasks=OF_CLASSES),
         Metric("test/aurc", "share", tasks=OF_CLASSES),
         Metric("test/worst_class", "share", tasks=OF_CLASSES),
-        Metric("fidelity/agreement", "share", tasks=OF_CLASSES),
+        Metric("fidelity/agreement", "share", tasks=RIGHT_OR_WRONG),
         Metric("fidelity/worst_class", "share", tasks=OF_CLASSES),
         Metric("slices/worst", "share", tasks=OF_CLASSES),
         Metric("ood/noise", "share", tasks=OF_CLASSES),
         Metric("ood/mixed", "share", tasks=OF_CLASSES),
-        Metric("flips/negative", "share", champion=True, tasks=OF_CLASSES),
+        Metric("flips/negative", "share", champion=True, tasks=RIGHT_OR_WRONG),
         Metric("flips/worst_class", "share", champion=True, tasks=OF_CLASSES),
         Metric("flips/worst_slice", "share", champion=True, tasks=OF_CLASSES),
         Metric("test/auc", "share", paired=True, tasks=OF_CLASSES),
@@ -76,19 +78,31 @@ CATALOGUE = {
         Metric("test/r2", tasks=OF_QUANTITIES),
         Metric("test/pinball", paired=True, less=True, tasks=OF_QUANTITIES),
         Metric("test/coverage", "share", paired=True, tasks=OF_QUANTITIES),
+        Metric("test/exact_match", "share", paired=True, tasks=OF_LABELS),
+        Metric("test/hamming_loss", "share", paired=True, less=True, tasks=OF_LABELS),
+        Metric("test/micro_f1", "share", tasks=OF_LABELS),
+        Metric("test/macro_f1", "share", tasks=OF_LABELS),
+        Metric("test/map", "share", tasks=OF_LABELS),
+        Metric("test/macro_auc", "share", tasks=OF_LABELS),
+        Metric("test/worst_label", "share", tasks=OF_LABELS),
+        Metric("test/worst_found", "share", tasks=OF_LABELS),
+        Metric("flips/worst_label", "share", champion=True, tasks=OF_LABELS),
         Metric("edge/size_kb", "kB"),
         Metric("edge/int8_size_kb", "kB"),
         Metric("edge/parity_max_error"),
-        Metric("edge/int8_agreement", "share", tasks=OF_CLASSES),
+        Metric("edge/int8_agreement", "share", tasks=RIGHT_OR_WRONG),
         Metric("edge/int8_accuracy", "share", tasks=OF_CLASSES),
         Metric("edge/int8_mae", less=True, tasks=OF_QUANTITIES),
+        Metric("edge/int8_exact_match", "share", tasks=OF_LABELS),
         Metric("edge/macs", "MACs"),
         Metric("edge/parameters", "parameters"),
         *(Metric(f"robust/{norm}/accuracy", "share", tasks=OF_CLASSES) for norm in NORMS),
+        *(Metric(f"robust/{norm}/exact_match", "share", tasks=OF_LABELS) for norm in NORMS),
         Metric(ALARMS, less=True, tasks=OF_CLASSES),
         Metric("robust/certified/accuracy", "share", tasks=OF_CLASSES),
         Metric("corruption/mean_accuracy", "share", tasks=OF_CLASSES),
         Metric("corruption/mean_mae", less=True, tasks=OF_QUANTITIES),
+        Metric("corruption/mean_exact_match", "share", tasks=OF_LABELS),
         Metric(DRIFT, "share", champion=True),
     )
 }
@@ -105,6 +119,8 @@ FAMILIES: Mapping[str, re.Pattern[str]] = {
     "robust/<attack>/accuracy": re.compile(r"robust/[^/]+/accuracy"),
     "corruption/<name>/accuracy": re.compile(r"corruption/[^/]+/accuracy"),
     "ood/<name>": re.compile(r"ood/[^/]+"),
+    "robust/<attack>/exact_match": re.compile(r"robust/[^/]+/exact_match"),
+    "corruption/<name>/exact_match": re.compile(r"corruption/[^/]+/exact_match"),
     "corruption/<name>/mae": re.compile(r"corruption/[^/]+/mae"),
     "robust/<attack>/mae": re.compile(r"robust/[^/]+/mae"),
     "robust/<attack>/within": re.compile(r"robust/[^/]+/within"),
@@ -122,6 +138,8 @@ def find(name: str) -> Metric | None:
         return None
     if family.endswith("/mae"):
         return Metric(name, less=True, tasks=OF_QUANTITIES)
+    if family.endswith("/exact_match"):
+        return Metric(name, "share", tasks=OF_LABELS)
     return Metric(name, "share", tasks=OF_QUANTITIES if family.endswith("in") else OF_CLASSES)
 
 
@@ -140,9 +158,10 @@ def known_metrics(
     """
     names = set(CATALOGUE)
     if attacks is not None:
-        names -= {f"robust/{norm}/accuracy" for norm in NORMS if norm not in attacks.values()}
+        unused = [norm for norm in NORMS if norm not in attacks.values()]
+        names -= {f"robust/{norm}/{of}" for norm in unused for of in ("accuracy", "exact_match")}
     if corruptions is not None and not corruptions:
-        names -= {"corruption/mean_accuracy", "corruption/mean_mae"}
+        names -= {f"corruption/mean_{of}" for of in ("accuracy", "mae", "exact_match")}
     given = {
         "robust": None if attacks is None else [*attacks],
         "corruption": corruptions,
@@ -153,7 +172,8 @@ def known_metrics(
         of = rest.partition("/")[2]
         told = given[kind]
         names |= {family} if told is None else {_path(kind, name, of) for name in told}
-    return sorted(names if attacks is None else names | {"robust/clean/accuracy"})
+    clean = {"robust/clean/accuracy", "robust/clean/exact_match"}
+    return sorted(names if attacks is None else names | clean)
 
 
 def _path(kind: str, name: str, of: str) -> str:

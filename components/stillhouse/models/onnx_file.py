@@ -6,7 +6,8 @@ values lie in another file. Such a tensor would let a
 model read any file of this machine into its weights, so that none is accepted: a model is one file.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from stillhouse.errors import SourceError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000_000  # protobuf itself ends at 2 GB
 MAX_NODES = 100_000
+LABELS = "labels"  # the metadata's key
 
 OPEN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 # What ONNX Runtime's own quantiser writes; the rest of that domain is not needed by a model and not
@@ -167,3 +169,24 @@ def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
 def dump(model: "onnx.ModelProto") -> bytes:
     """Return a model's bytes; equal models give equal ones."""
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def with_labels(model: "onnx.ModelProto", labels: Sequence[str]) -> "onnx.ModelProto":
+    """Return a model that says what its outputs' columns are called, in its metadata under
+    `labels`, a JSON list.
+    """
+    model.metadata_props.add(key=LABELS, value=json.dumps(list(labels), ensure_ascii=False))
+    return model
+
+
+def labels_of(model: "onnx.ModelProto") -> tuple[str, ...]:
+    """Return what a model calls its outputs' columns; nothing where it does not say, or not in
+    words.
+    """
+    told = next((entry.value for entry in model.metadata_props if entry.key == LABELS), "[]")
+    try:
+        names = json.loads(told)
+    except (ValueError, RecursionError):
+        return ()
+    known = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return tuple(names) if known else ()

@@ -25,7 +25,7 @@ class Batch:
 
     Attributes:
         inputs: [B, *shape], data space.
-        targets: [B], int64; −1 where unlabelled.
+        targets: [B], int64, −1 where unlabelled; or as `Dataset` has them.
         labelled: [B], bool.
         rows: [B], int64: positions in the data set that `fit` was given (look up stored teacher
             answers by them).

@@ -3,7 +3,7 @@ says so and the figure is left out.
 """
 
 from stillhouse.evaluation.tasks import TASKS
-from stillhouse.receipt import numbers, trust_words, words
+from stillhouse.receipt import numbers, several, trust_words, words
 from stillhouse.receipt.advice import untold
 from stillhouse.receipt.attacked import attack, attack_of, corruption, plain
 from stillhouse.receipt.numbers import NBSP
@@ -139,6 +139,8 @@ def classes(receipt: Json) -> str:
     evidence = receipt["evidence"]
     if evidence.get("errors"):
         return _errors(receipt)
+    if evidence.get("several"):
+        return several.sentence(receipt)
     measured = [c for c in evidence["per_class"] if c["student"]]
     if not measured:
         return "Not measured: no test row has a class."
@@ -172,8 +174,9 @@ def _errors(receipt: Json) -> str:
 
 
 def _no_decision(receipt: Json) -> str:
-    """Return why no class is decided for; empty where one is."""
-    return TASKS[receipt["evidence"].get("task", "classification")].why_no_decision
+    """Return why no answer is right or wrong; empty where each is."""
+    task = TASKS[receipt["evidence"].get("task", "classification")]
+    return "" if task.right_or_wrong else task.why_no_decision
 
 
 def _name(text: str) -> str:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from stillhouse.evaluation.gain import Gain, sentence, two_way
 from stillhouse.evaluation.intervals import proportion
-from stillhouse.evaluation.knowing import knowing
+from stillhouse.evaluation.knowing import knowing, knowing_labels
 from stillhouse.evaluation.measure import ACCURACY, Measure
 from stillhouse.receipt.outcomes import SHIPPED, Json, Outcomes
 
@@ -91,11 +91,12 @@ def teacher_gain(found: Outcomes) -> list[Json]:
 
 def teacher_knows(found: Outcomes) -> list[float] | None:
     """Return how much likelier the teacher finds a row's class than it finds it for other rows,
-    [low, estimate, high] in nats; None where no class is told.
+    [low, estimate, high] in nats; None where a quantity is told.
     """
-    if not found.task.decides:
+    if not found.task.right_or_wrong:
         return None
-    return list(knowing(found.teacher_logits[found.known], found.targets[found.known]))
+    told = knowing_labels if found.schema.labels else knowing
+    return list(told(found.teacher_logits[found.known], found.targets[found.known]))
 
 
 def differences(found: Outcomes) -> list[Json]:

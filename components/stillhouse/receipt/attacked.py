@@ -3,6 +3,7 @@
 from stillhouse.receipt import numbers
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
+from stillhouse.receipt.reading import reading
 
 ACRONYM = 4  # letters at most
 NORMS = {"linf": "L∞", "l2": "L2", "l1": "L1", "l0": "L0"}
@@ -63,7 +64,7 @@ def beside(receipt: Json) -> list[Json]:
     found = (receipt["evidence"]["robustness"].get("beside") or {}).get("plain")
     if found is None:
         return []
-    student = receipt["student"]["test_accuracy"]
+    student = receipt["student"][reading(receipt).key]
     rows = [{"label": "not attacked", "own": _per_cent(student), "plain": found["clean"]}]
     rows += [
         {

@@ -38,7 +38,8 @@ def card(receipt: Json) -> str:
 
 def _what(receipt: Json) -> list[str]:
     rows, edge, names = receipt["data"]["rows"], receipt["edge"], receipt["evidence"]["classes"]
-    student, more = receipt["student"], " …" if len(names) > CLASSES else ""
+    labels = receipt["evidence"].get("labels") or []
+    student = receipt["student"]
     latency = (
         f"p95 {numbers.milliseconds(edge['latency_ms_p95'])} ms for one row on one thread of the "
         "machine that made it"
@@ -48,11 +49,16 @@ def _what(receipt: Json) -> list[str]:
         f"of the teacher {receipt['teacher']['name']}.",
         f"Trained on {numbers.count(rows['labelled'], 'row')} with and "
         f"{numbers.count(rows['unlabelled'], 'row')} without a label.",
-        f"Classes: {', '.join(numbers.plain(name, 24) for name in names[:CLASSES])}{more}."
-        if names
+        _named("Labels, several a row" if labels else "Classes", labels or names)
+        if labels or names
         else _quantity(receipt["evidence"]["quantity"]),
         f"{numbers.kilobytes(edge['onnx_bytes'])} kB as ONNX; {latency}.",
     ]
+
+
+def _named(what: str, names: list[str]) -> str:
+    more = " …" if len(names) > CLASSES else ""
+    return f"{what}: {', '.join(numbers.plain(name, 24) for name in names[:CLASSES])}{more}."
 
 
 def _quantity(told: Json) -> str:

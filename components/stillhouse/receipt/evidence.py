@@ -41,6 +41,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "measure": asdict(found.task.measure),
         "quantity": None if found.schema.quantity is None else asdict(found.schema.quantity),
         "classes": list(found.schema.classes),
+        "labels": list(found.schema.labels),
         "alpha": found.verdict.get("alpha"),
         "life": found.verdict.get("life"),
         "frozen": found.verdict.get("rows"),
@@ -50,14 +51,15 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         "arms": [{key: entry.get(key) for key in ("name", "steps")} for entry in found.arms],
         "differences": differences(found),
         "curves": curves(found),
-        "flips": flips_drawn(found, show_rows=show_rows) if found.task.decides else None,
+        "flips": flips_drawn(found, show_rows=show_rows) if found.task.right_or_wrong else None,
         "mistakes": mistakes_drawn(found, show_rows=show_rows)
-        if found.task.decides
+        if found.task.right_or_wrong
         else NO_MISTAKES,
         **(decided(found) if found.task.decides else NOTHING_DECIDED),
         "two_classes": two_classes(found),
         "trust": trusted(found, show_rows=show_rows),
-        "errors": None if found.task.decides else error_table(found),
+        "errors": None if found.task.right_or_wrong else model_table(found),
+        "several": model_table(found) if found.schema.labels else None,
         "robustness": robust(found),
         "latency": found.latency,
         "trials": trials(found.studies),
@@ -77,14 +79,14 @@ def decided(found: Outcomes) -> Json:
     }
 
 
-# Of a quantity there is none of this, and every section says so.
+# Of a quantity and of labels there is none of this, and every section says so.
 NOTHING_DECIDED: Json = {"per_class": [], "confusion": None, "confusions": [], "reliability": {}}
 NO_MISTAKES: Json = {"teacher_wrong": 0, "by_arm": {}, "copied": [], "corrected": []}
 
 
-def error_table(found: Outcomes) -> list[Json]:
+def model_table(found: Outcomes) -> list[Json]:
     """Return every metric of teacher, student and the controls' seed 0, [low, estimate, high] each:
-    where a quantity is told, this stands in the place of classes.
+    where a quantity or several labels are told, this stands in the place of classes.
     """
     models = {"teacher": found.teacher_logits, "student": found.logits}
     models |= {arm: found.of(arm, found.seeds(arm)[0]) for arm in CONTROLS if found.seeds(arm)}

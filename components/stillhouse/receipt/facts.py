@@ -96,7 +96,7 @@ def _gain(receipt: Json, over: str, label: str) -> Fact | None:
 
 def _against_champion(receipt: Json, found: list[Ruled]) -> Fact:
     drawn, flips = receipt["evidence"]["flips"], receipt["flips"]
-    rule = _rule(found, "test/accuracy", "champion")
+    rule = _rule(found, f"test/{reading(receipt).of.key}", "champion")
     interval = f"{rule.interval}, " if rule and rule.interval.startswith("[") else ""
     return Fact(
         label=f"Against {flips['against']}".replace("version ", f"version{NBSP}"),

@@ -185,7 +185,7 @@ def attacks(receipt: Json) -> Figure | None:
         }
         for label, interval in receipt["robustness"].items()
     ]
-    clean = 100 * receipt["student"]["test_accuracy"][1]
+    clean = 100 * receipt["student"][reading(receipt).key][1]
     return {
         "rows": rows,
         "axis": axis(
@@ -234,7 +234,7 @@ def corruptions(receipt: Json) -> Figure | None:
     """
     if not receipt["corruption"]:
         return None
-    clean = 100 * receipt["student"]["test_accuracy"][1]
+    clean = 100 * receipt["student"][reading(receipt).key][1]
     found = []
     for name, by in receipt["corruption"].items():
         ys: list[float]
@@ -290,7 +290,8 @@ def history(receipt: Json) -> Figure | None:
     if not study or study["best"] is None:
         return None
     objective = study["objectives"][0]
-    scale = 100.0 if "accuracy" in objective else 1.0
+    shares = ("accuracy", "exact_match")
+    scale = 100.0 if objective.endswith(shares) else 1.0
     seen = [
         (t["number"], scale * t["values"][objective])
         for t in study["trials"]

@@ -5,6 +5,7 @@ along.
 import torch
 from torch import Tensor
 
+from stillhouse.evaluation.labels import decided
 from stillhouse.receipt import png
 from stillhouse.receipt.outcomes import CONTROLS, SHIPPED, Json, Outcomes
 
@@ -15,7 +16,8 @@ def flips(found: Outcomes) -> Json:
     """Return how many right answers turn wrong (negative) and wrong ones right (positive); all null
     when nothing is in production.
     """
-    if found.champion is None or found.champion_logits is None or not found.task.decides:
+    right_or_wrong = found.task.right_or_wrong
+    if found.champion is None or found.champion_logits is None or not right_or_wrong:
         return {"against": None, "negative": None, "positive": None}
     before, after = found.right(found.champion_logits), found.right(found.logits)
     return {
@@ -29,7 +31,7 @@ def mistakes(found: Outcomes) -> Json:
     """Return how many of the teacher's mistakes the student makes in the same way (copied) and how
     many it answers rightly (corrected).
     """
-    if not found.task.decides:
+    if not found.task.right_or_wrong:
         return {"copied": 0, "corrected": 0}
     counted = mistakes_of(found, found.logits)
     return {"copied": counted["copied"], "corrected": counted["corrected"]}
@@ -39,17 +41,13 @@ def mistakes_of(found: Outcomes, logits: Tensor) -> dict[str, int]:
     """Return the rows of one model beside the teacher's: copied, corrected, other (wrong in another
     way), lost (the teacher was right). `logits`: [N, C].
     """
-    teacher, own, truth = (
-        found.teacher_logits[found.known].argmax(1),
-        logits[found.known].argmax(1),
-        found.targets[found.known],
-    )
-    wrong = teacher != truth
+    wrong, right = ~found.right(found.teacher_logits), found.right(logits)
+    same = found.same(logits, found.teacher_logits)
     return {
-        "copied": int((wrong & (own == teacher)).sum()),
-        "corrected": int((wrong & (own == truth)).sum()),
-        "other": int((wrong & (own != teacher) & (own != truth)).sum()),
-        "lost": int((~wrong & (own != truth)).sum()),
+        "copied": int((wrong & same).sum()),
+        "corrected": int((wrong & right).sum()),
+        "other": int((wrong & ~same & ~right).sum()),
+        "lost": int((~wrong & ~right).sum()),
     }
 
 
@@ -64,7 +62,7 @@ def flips_drawn(found: Outcomes, *, show_rows: bool) -> Json | None:
     before, after = found.right(found.champion_logits), found.right(found.logits)
     lost, won = before & ~after, ~before & after
     discordant = int(lost.sum() + won.sum())
-    answers = found.champion_logits[found.known].argmax(1), found.logits[found.known].argmax(1)
+    answers = said(found, found.champion_logits), said(found, found.logits)
     return {
         "table": [
             [int((before & after).sum()), int(lost.sum())],
@@ -81,12 +79,9 @@ def mistakes_drawn(found: Outcomes, *, show_rows: bool) -> Json:
     """Return what the page draws of the mistakes: counts by arm (a control's seed 0, as it would
     have shipped), and the rows of the student.
     """
-    teacher, own, truth = (
-        found.teacher_logits[found.known].argmax(1),
-        found.logits[found.known].argmax(1),
-        found.targets[found.known],
-    )
-    wrong = teacher != truth
+    teacher, own, truth = said(found, found.teacher_logits), said(found, found.logits), _true(found)
+    wrong, right = ~found.right(found.teacher_logits), found.right(found.logits)
+    same = found.same(found.logits, found.teacher_logits)
     controls = {
         arm: mistakes_of(found, found.of(arm, found.seeds(arm)[0]))
         for arm in CONTROLS
@@ -95,8 +90,8 @@ def mistakes_drawn(found: Outcomes, *, show_rows: bool) -> Json:
     return {
         "teacher_wrong": int(wrong.sum()),
         "by_arm": {SHIPPED: mistakes_of(found, found.logits), **controls},
-        "copied": told(found, wrong & (own == teacher), truth, own, show_rows=show_rows),
-        "corrected": told(found, wrong & (own == truth), teacher, own, show_rows=show_rows),
+        "copied": told(found, wrong & same, truth, own, show_rows=show_rows),
+        "corrected": told(found, wrong & right, teacher, own, show_rows=show_rows),
     }
 
 
@@ -108,24 +103,41 @@ def told(
     Args:
         found: The outcomes.
         which: Whether a row is of that kind, bool [N known].
-        before: What was said before the arrow, [N known] class codes.
-        after: What is said after it, [N known].
+        before: What was said before the arrow, [N known] class codes, or labels [N known, L].
+        after: What is said after it, likewise.
         show_rows: Whether rows that are pictures are shown; off, only their numbers leave the
             workspace.
     """
-    ids, inputs, truth = (
-        found.rows[found.known],
-        found.inputs[found.known],
-        found.targets[found.known],
-    )
+    ids, inputs, truth = found.rows[found.known], found.inputs[found.known], _true(found)
     drawn = show_rows and png.drawable(found.schema.shape)
     return [
         {
             "row": int(ids[at]),
-            "truth": int(truth[at]),
-            "before": int(before[at]),
-            "after": int(after[at]),
+            "truth": _told(found, truth[at]),
+            "before": _told(found, before[at]),
+            "after": _told(found, after[at]),
             "image": png.data_uri(inputs[at]) if drawn else None,
         }
         for at in torch.nonzero(which).flatten().tolist()[:SHOWN]
     ]
+
+
+def said(found: Outcomes, logits: Tensor) -> Tensor:
+    """Return what a model says of each row with a truth: class codes [N known], or which labels it
+    has, bool [N known, L].
+    """
+    told = logits[found.known]
+    return decided(told) if found.schema.labels else told.argmax(1)
+
+
+def _true(found: Outcomes) -> Tensor:
+    truth = found.targets[found.known]
+    return truth == 1 if found.schema.labels else truth
+
+
+def _told(found: Outcomes, answer: Tensor) -> int | str:
+    """Return a class by its code, or labels by their names."""
+    if not found.schema.labels:
+        return int(answer)
+    names = [name for name, own in zip(found.schema.labels, answer.tolist(), strict=True) if own]
+    return ", ".join(names) or "none"

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from stillhouse.data.dataset import known
 from stillhouse.data.schema import Schema
-from stillhouse.evaluation import metrics
 from stillhouse.evaluation.tasks import Task, task_of
 
 Json = dict[str, Any]
@@ -105,8 +104,21 @@ class Outcomes:
         return list(told[self.task.measure.key])
 
     def right(self, logits: Tensor) -> Tensor:
-        """Return whether each row with a truth is answered rightly, bool [N known]."""
-        return metrics.correct(logits[self.known], self.targets[self.known])
+        """Return whether each row with a truth is answered rightly, bool [N known]; of several
+        labels a row all of them.
+        """
+        return self.merit(logits)
+
+    def same(self, logits: Tensor, others: Tensor) -> Tensor:
+        """Return whether two models answer each row with a truth alike, bool [N known].
+
+        Raises:
+            TypeError: No answer is right or wrong here.
+        """
+        alike = self.task.alike(logits[self.known], others[self.known])
+        if alike is None:
+            raise TypeError(f"a {self.task.words} has no answers that are alike")
+        return alike
 
     def of_known(self, right: Tensor) -> Tensor:
         """Return an outcome [N] of the rows whose truth is known; one that has only those is left

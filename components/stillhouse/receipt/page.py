@@ -6,7 +6,7 @@ Every number on it comes from the receipt; every text from outside is escaped an
 import re
 from typing import Any
 
-from stillhouse.receipt import numbers, plots, trust_words, words
+from stillhouse.receipt import numbers, plots, several, trust_words, words
 from stillhouse.receipt.answers import answers, heading
 from stillhouse.receipt.facts import facts
 from stillhouse.receipt.figures import figures
@@ -77,6 +77,7 @@ def _context(receipt: Json) -> dict[str, Any]:
         "answers": {section: tied(text) for section, text in answers(receipt).items()},
         "heading": heading(receipt),
         "figures": figures(receipt),
+        "several": several.table(receipt),
         "trust": trust_words.figures(receipt),
         "classes": [numbers.plain(name) for name in receipt["evidence"]["classes"]],
         "dash": DASH,

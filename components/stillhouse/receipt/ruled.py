@@ -36,6 +36,19 @@ NAMES = {
     "test/pinball": "Error of the quantiles",
     "test/coverage": "Covered by the quantiles",
     "edge/int8_mae": "Error as int8, mean absolute",
+    "test/exact_match": "Exact match",
+    "test/hamming_loss": "Wrong labels, Hamming",
+    "test/micro_f1": "F1 over all labels, micro",
+    "test/macro_f1": "F1, mean of the labels",
+    "test/map": "Mean average precision",
+    "test/macro_auc": "Ranking, mean AUC",
+    "test/worst_label": "Worst label",
+    "test/worst_found": "Worst label, found",
+    "flips/worst_label": "Negative flips, worst label",
+    "edge/int8_exact_match": "Exact match as int8",
+    "robust/linf/exact_match": "Under attack, L∞",
+    "robust/l2/exact_match": "Under attack, L2",
+    "corruption/mean_exact_match": "Under corruption, mean",
     "robust/linf/accuracy": "Under attack, L∞",
     "robust/l2/accuracy": "Under attack, L2",
     "corruption/mean_accuracy": "Under corruption, mean",
@@ -48,7 +61,9 @@ NAMES = {
     "edge/parity_max_error": "ONNX against PyTorch",
     "edge/macs": "Work",
 }
-UNSCALED = ("/ece", "/auc", "/adaptive_ece", "/aurc", "/noise", "/mixed")  # as in the literature
+MAIN = ("test/accuracy", "test/exact_match")  # what models are compared by goes without saying
+# as in the literature
+UNSCALED = ("/ece", "/auc", "/macro_auc", "/adaptive_ece", "/aurc", "/noise", "/mixed")
 AT_MOST = "<="
 BOUND_AT = 35.0  # per cent of the strip's width; right of it the rule is met
 LEFT, RIGHT = 31.0, 60.0  # room on both sides, per cent
@@ -180,7 +195,7 @@ def _name(name: str, metric: str, against: str, champion: str) -> str:
     base = (
         NAMES.get(
             metric,
-            metric.removeprefix("robust/").removesuffix("/accuracy")
+            metric.removeprefix("robust/").removesuffix("/accuracy").removesuffix("/exact_match")
             if metric.startswith("robust/")
             else metric,
         )
@@ -194,9 +209,7 @@ def _name(name: str, metric: str, against: str, champion: str) -> str:
         "none": "control none",
         "hard": "control hard",
     }.get(against, against)
-    return numbers.plain(
-        f"Against {whom}" if metric == "test/accuracy" else f"{base} against {whom}", 48
-    )
+    return numbers.plain(f"Against {whom}" if metric in MAIN else f"{base} against {whom}", 48)
 
 
 def _ball(metric: str, attacks: list[Json]) -> str:

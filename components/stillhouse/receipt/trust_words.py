@@ -23,6 +23,8 @@ def answer(receipt: Json) -> str:
     """Return what can be relied on, in a few sentences."""
     found = receipt["evidence"].get("trust")
     if not found:
+        if receipt["evidence"].get("several"):
+            return "Not measured: the confidence in a row with several labels is no one number."
         return "Not measured: no class is decided for, so that there is no confidence in one."
     whole = next(p for p in found["coverage"] if p["coverage"] == 1.0)
     part = next(p for p in found["coverage"] if p["coverage"] == AT)

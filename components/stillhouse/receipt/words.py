@@ -93,7 +93,8 @@ def kept(receipt: Json) -> str:
         )
     elif teacher[read.key][1] > 0:
         share = student[read.key][1] / teacher[read.key][1]
-        sentence = f"It keeps {numbers.percent(share)}{NBSP}% of its teacher’s accuracy"
+        what = read.of.label.lower()
+        sentence = f"It keeps {numbers.percent(share)}{NBSP}% of its teacher’s {what}"
     if not teacher["parameters"] or not student["parameters"]:
         return sentence
     ratio = teacher["parameters"] / student["parameters"]
@@ -142,7 +143,9 @@ def _unsaid(receipt: Json, found: list[Ruled]) -> list[Line]:
             (
                 r
                 for r in found
-                if r.against == "champion" and r.metric == "test/accuracy" and r.verdict == "pass"
+                if r.against == "champion"
+                and r.metric == f"test/{reading(receipt).of.key}"
+                and r.verdict == "pass"
             ),
             None,
         )
@@ -214,7 +217,7 @@ def _held(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
         return f"{_stays(receipt)} No rule that decides applies, so nothing was shown.", [
             Line(
                 "A rule under gate.rules that speaks about this student, such as a bound on "
-                "test/accuracy."
+                f"test/{reading(receipt).of.key}."
             )
         ]
     passed = len([r for r in decide if r.verdict == "pass"])

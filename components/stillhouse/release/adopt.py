@@ -90,12 +90,13 @@ def _answer(data: bytes, schema: Schema, example: "Tensor", where: str) -> "Tens
             where=where,
             fix="Adopt a model of the data that params.yaml names.",
         ) from None
-    if tuple(found.shape) != (1, len(schema.classes)) or not bool(found.isfinite().all()):
+    names, each = (schema.labels, "label") if schema.labels else (schema.classes, "class")
+    if tuple(found.shape) != (1, len(names)) or not bool(found.isfinite().all()):
         raise DataError(
             f"it answers a row by {list(found.shape[1:])} values, some perhaps not finite; the "
-            f"data has {len(schema.classes)} classes.",
+            f"data has {len(names)} {'labels' if schema.labels else 'classes'}.",
             where=where,
-            fix="Adopt a model that gives a finite number a class.",
+            fix=f"Adopt a model that gives a finite number a {each}.",
         )
     return found
 

@@ -19,7 +19,7 @@ from stillhouse.edge.parity import Parity, parity, require
 from stillhouse.edge.quantize import Quantized, quantize
 from stillhouse.edge.session import CHUNK, Session
 from stillhouse.evaluation.evaluate import logits_of
-from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, task_of
+from stillhouse.evaluation.tasks import CLASSIFICATION, MULTI_LABEL, Regression, task_of
 from stillhouse.models.access import accept
 from stillhouse.models.macs import macs
 from stillhouse.steps.step import Job, Metrics, Step
@@ -84,8 +84,8 @@ def run(job: Job) -> Metrics:
 
     Returns:
         `edge/size_kb`, `edge/parity_max_error`, `edge/macs`, `edge/parameters`; with int8
-        `edge/int8_size_kb`, `edge/int8_agreement` (of classes), `edge/int8_accuracy` (`…_mae` of a
-        quantity).
+        `edge/int8_size_kb`, `edge/int8_agreement` (of classes or labels), `edge/int8_accuracy`
+        (`…_mae` of a quantity, `…_exact_match` of several labels a row).
 
     Raises:
         ExportFailed: The format has no words for the model, or the file answers otherwise than the
@@ -144,7 +144,7 @@ def describe(made: Exported, test: Dataset, fp32: Session) -> dict[str, Any]:
         "int8_bytes": len(made.int8.data) or None,
         "int8_reason": made.int8.reason or None,
         "parity_max_error": made.parity.max_error,
-        "parity_agreement": made.parity.agreement if task.decides else None,
+        "parity_agreement": task.agreement(made.fp32_logits, made.expected),
         task.measure.key: measured(made.fp32_logits),
         "int8_agreement": task.agreement(small, made.fp32_logits) if small is not None else None,
         f"int8_{task.measure.key}": None if small is None else measured(small),
@@ -182,7 +182,7 @@ def _time(job: Job, fp32: Session, int8: Session | None, test: Dataset) -> None:
         )
 
 
-MEASURED = tuple(task.measure.key for task in (CLASSIFICATION, Regression()))
+MEASURED = tuple(task.measure.key for task in (CLASSIFICATION, Regression(), MULTI_LABEL))
 
 
 def _metrics(about: Mapping[str, Any]) -> Metrics:

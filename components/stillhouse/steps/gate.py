@@ -121,7 +121,7 @@ def run(job: Job) -> Metrics:
         judged.outcomes(job.files, test.targets, champion, moved),
         task=task,
         point=judged.operating_point(job.files, val, champion),
-        classes=test.schema.classes,
+        classes=test.schema.labels or test.schema.classes,
         slices={one.name: one.rows for one in sliced},
         unlike=judged.unlike_logits(job.files, test, judged.others(job, settings.ood, test.schema)),
     )
@@ -187,7 +187,7 @@ def for_task(rules: Sequence[Rule], task: Task) -> None:
         metric = find(rule.metric)
         if metric is not None and task.name not in metric.tasks:
             raise SettingsError(
-                f"this is a {task.name}, which has no '{rule.metric}'.",
+                f"this is a {task.words}, which has no '{rule.metric}'.",
                 where=f"gate.rules.{at}.metric",
                 fix=nearest(rule.metric, own),
             )
@@ -238,9 +238,9 @@ def drifted(files: StepFiles, champion: Champion) -> Drift | None:
 
 def changed(found: Outcomes, test: Dataset, champion: Champion) -> dict[str, Any]:
     """Return the flips against the champion; all null where there is none, where it could not be
-    asked, or where no model decides for a class.
+    asked, or where no answer is simply right or wrong.
     """
-    if champion.logits is None or not found.task.decides:
+    if champion.logits is None or not found.task.right_or_wrong:
         return {**NOTHING, "against": champion.name}
     right, before = found.right(found.logits["student"]), found.right(champion.logits)
     return flips(right.numpy(), before.numpy(), test.rows[found.known].numpy(), str(champion.name))

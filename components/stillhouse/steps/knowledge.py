@@ -97,7 +97,7 @@ def _require_keep(keep: Keep, schema: Schema) -> None:
         return
     if task_of(schema).name != CLASSIFICATION.name:
         raise SettingsError(
-            "a quantity's answer is a number or a few; there is nothing to leave out.",
+            f"this is a {task_of(schema).words}, of whose answers nothing can be left out.",
             where="knowledge.keep",
             fix="Write keep: all.",
         )

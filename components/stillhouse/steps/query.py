@@ -20,12 +20,13 @@ def informed(ready: "Prepared", job: Job) -> "Prepared":
     teacher about; no withheld target is looked at.
 
     Raises:
-        SettingsError: A quantity is predicted, or no row has a label to begin with.
+        SettingsError: No class is predicted, or no row has a label to begin with.
     """
     train, pick = ready.train, ready.pick
     if task_of(train.schema).name != CLASSIFICATION.name:
         raise SettingsError(
-            "informative rows are those between classes, and this is a quantity.",
+            "informative rows are those between classes, and "
+            f"{'rows have several labels' if train.schema.labels else 'this is a quantity'}.",
             where="prepare.query",
             fix="Write query: even.",
         )

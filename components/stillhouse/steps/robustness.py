@@ -23,6 +23,7 @@ from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError, SettingsError
 from stillhouse.evaluation.evaluate import logits_of
+from stillhouse.evaluation.multi_label import MultiLabel
 from stillhouse.evaluation.tasks import Regression, Task, task_of
 from stillhouse.gating.foreseen import asked_under_attack, most_failing
 from stillhouse.gating.settings import parse
@@ -35,6 +36,7 @@ from stillhouse.robustness.probe import Bar, Probed, probe
 from stillhouse.robustness.pushed import pushed
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Findings, Progress, Suite, examine
+from stillhouse.robustness.turned import turned
 from stillhouse.steps import siblings
 from stillhouse.steps.examined import chosen_cases, chosen_corruptions
 from stillhouse.steps.step import Job, Metrics, Step
@@ -95,7 +97,9 @@ def run(job: Job) -> Metrics:
         trained against attacks `plain/clean/accuracy` and `plain/<norm>/accuracy`. Of a quantity
         `corruption/<name>/mae`, `corruption/mean_mae`, `worst_mae` (of one severity) and
         `relative_mae` (the mean as a multiple of the error on the rows as they are), and with a
-        tolerance `robust/<label>/mae` and `robust/<label>/within`.
+        tolerance `robust/<label>/mae` and `robust/<label>/within`. Of several labels a row
+        `robust/…/exact_match` and `corruption/…/exact_match`: rows of which every label stays
+        right.
 
     Raises:
         UsageError: An attack or corruption that is named in params.yaml does not take such rows, or
@@ -118,6 +122,8 @@ def run(job: Job) -> Metrics:
     )
     if isinstance(task := task_of(test.schema), Regression):
         return _of_quantity(job, settings, subject, task, rows)
+    if isinstance(task, MultiLabel):
+        return _of_labels(job, settings, subject, rows)
     teacher, why = surrogate(job.files, test.schema)
     asked = suite(settings, test.schema, teacher, why)
     asked = replace(asked, cases=siblings.led(asked.cases, job.files, teacher, why))
@@ -260,6 +266,24 @@ def _of_quantity(
     return found.metrics() | {name: at for one in moved for name, at in one.metrics().items()}
 
 
+def _of_labels(job: Job, settings: Settings, subject: Subject, rows: torch.Tensor) -> Metrics:
+    """Write on which rows every label stays right under corruption and under attack."""
+    test = prepared.load(job.files, "test")
+    asked = suite(settings, test.schema, None, "")
+    job.progress(0, 1, "labels under attack and corruption")
+    found = turned(subject, asked.cases, asked.corruptions)
+    none = Findings(torch.zeros(0, dtype=torch.bool), [], [], [], [], [])
+    told = {
+        **none.as_dict(settings.seed),
+        **found.as_dict(settings.seed),
+        "not_measured": list(asked.not_measured),
+        "positions": rows.tolist() if len(rows) < len(test) else None,
+    }
+    job.files.write_json("robustness/robustness.json", told)
+    job.files.write_tensors("robustness/outcomes.safetensors", found.outcomes())
+    return found.metrics()
+
+
 _NO_TOLERANCE = "robustness.tolerance does not say how far off an answer may be."
 
 
@@ -328,23 +352,24 @@ def check(params: Mapping[str, Any]) -> None:
 
 
 def fits(params: Mapping[str, Any], task: Task) -> None:
-    """Refuse attacks on a quantity without a tolerance, or others than PGD, and a tolerance where
-    classes are told.
+    """Refuse attacks on a quantity without a tolerance, others than PGD on quantities and labels,
+    and a tolerance where classes or labels are told.
 
     Raises:
         SettingsError: There are.
     """
     settings = config.build(Settings, params.get("robustness"), where="robustness")
+    if task.right_or_wrong and settings.tolerance is not None:
+        what = "classes" if task.decides else "labels"
+        raise SettingsError(
+            f"{what} are right or wrong, and never within a tolerance.",
+            where="robustness.tolerance",
+            fix="Leave it out.",
+        )
     if task.decides:
-        if settings.tolerance is not None:
-            raise SettingsError(
-                "classes are right or wrong, and never within a tolerance.",
-                where="robustness.tolerance",
-                fix="Leave it out.",
-            )
         return
     for at, case in enumerate(make_cases(settings.attacks or (), "robustness.attacks")):
-        if settings.tolerance is None:
+        if settings.tolerance is None and not task.right_or_wrong:
             raise SettingsError(
                 f"{task.why_no_decision}, so that an attack needs to know how far off is too far.",
                 where="robustness.tolerance",
@@ -355,7 +380,9 @@ def fits(params: Mapping[str, Any], task: Task) -> None:
             raise SettingsError(
                 f"'{case.name}' turns decisions, and {task.why_no_decision}.",
                 where=f"robustness.attacks.{at}.name",
-                fix="Use pgd, which climbs the squared error of a quantity.",
+                fix="Use pgd, which turns the weakest label."
+                if task.right_or_wrong
+                else "Use pgd, which climbs the squared error of a quantity.",
             )
 
 

@@ -12,7 +12,7 @@ from stillhouse import config, plugins
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import SettingsError, TeacherBelowGate, nearest
-from stillhouse.evaluation.tasks import CLASSIFICATION, Regression, Task, task_of
+from stillhouse.evaluation.tasks import CLASSIFICATION, MULTI_LABEL, Regression, Task, task_of
 from stillhouse.models.access import accept
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.teachers import recall
@@ -32,7 +32,7 @@ READS = (
 GATED = tuple(
     f"{split}/{metric}"
     for split in ("val", "test")
-    for metric in (*CLASSIFICATION.gated, *Regression().gated)
+    for metric in (*CLASSIFICATION.gated, *Regression().gated, *MULTI_LABEL.gated)
 )
 
 
@@ -42,7 +42,8 @@ class Gate:
 
     Attributes:
         metric: `val/accuracy`, `val/balanced_accuracy`, of a quantity `val/rmse`, `val/mae` or
-            `val/r2`; or the same of test.
+            `val/r2`, of several labels a row `val/map`, `val/exact_match`, `val/hamming_loss`,
+            `val/micro_f1`, `val/macro_f1` or `val/macro_auc`; or the same of test.
         at_least: The smallest value that passes.
         at_most: The largest one; exactly one of the two is set.
     """
@@ -108,7 +109,8 @@ def _check_bound(gate: Gate) -> None:
             where="teacher.gate",
             fix="Write {metric: val/accuracy, at_least: 0.9} or {metric: val/rmse, at_most: 20}.",
         )
-    if "accuracy" in gate.metric and not 0 <= gate.bound <= 1:
+    share = "accuracy" in gate.metric or gate.metric.partition("/")[2] in MULTI_LABEL.gated
+    if share and not 0 <= gate.bound <= 1:
         raise SettingsError(
             f"the bound {gate.bound:g} is no share.",
             where=f"teacher.gate.{'at_most' if gate.at_least is None else 'at_least'}",
@@ -260,7 +262,7 @@ def fits(params: Mapping[str, Any], task: Task) -> None:
     own = [f"{split}/{name}" for split in ("val", "test") for name in task.scalars]
     if gate is not None and gate.metric not in own:
         raise SettingsError(
-            f"this is a {task.name}, whose teacher has no '{gate.metric}'.",
+            f"this is a {task.words}, whose teacher has no '{gate.metric}'.",
             where="teacher.gate.metric",
             fix=nearest(gate.metric, own),
         )

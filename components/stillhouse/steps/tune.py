@@ -50,7 +50,8 @@ class Settings:
             are compared on val, that share of them goes on, and so forth. None: all go to their
             end.
         objectives: Metrics of val or of the model's size; with several, the first decides on the
-            Pareto front. None: val/accuracy, or val/rmse of a quantity.
+            Pareto front. None: val/accuracy, val/rmse of a quantity, or val/map of several
+            labels a row.
         siblings: Of the student's best trials with different settings, whose models are kept at
             most, for attacks that are led by them (`transfer` with `surrogates: [trials]`).
     """
@@ -150,7 +151,7 @@ def aimed(settings: Settings, task: Aim) -> Aimed:
     for name in objectives:
         if name.startswith("val/") and name not in own:
             raise SettingsError(
-                f"this is a {task.name}, which has no '{name}'.",
+                f"this is a {task.words}, which has no '{name}'.",
                 where="tune.objectives",
                 fix=nearest(name, own),
             )

@@ -124,7 +124,8 @@ class Assistant(Teacher):
         schema, train = lesson.train.schema, lesson.train
         if task_of(schema).name != CLASSIFICATION.name:
             raise SettingsError(
-                "an assistant follows probabilities, and this is a quantity.",
+                "an assistant follows probabilities, and "
+                f"{'rows have several labels' if schema.labels else 'this is a quantity'}.",
                 where="teacher.name",
                 fix="Name the big teacher itself.",
             )

@@ -26,7 +26,7 @@ def order(names: tuple[str, ...], schema: Schema, *, where: str) -> list[int]:
     if not names:
         return list(range(len(wanted)))
     require_count(len(names), schema, where=where)
-    what = "class" if schema.quantity is None else "output"
+    what = "label" if schema.labels else "class" if schema.quantity is None else "output"
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SourceError(
@@ -56,8 +56,9 @@ def require_count(found: int, schema: Schema, *, where: str) -> None:
             where=where,
             fix="Bring a teacher of this quantity; prepare.quantiles says what is told of it.",
         )
+    what = "labels" if schema.labels else "classes"
     raise SourceError(
-        f"the teacher knows {found} classes, the data have {len(wanted)}.",
+        f"the teacher knows {found} {what}, the data have {len(wanted)}.",
         where=where,
-        fix="Bring a teacher of these classes.",
+        fix=f"Bring a teacher of these {what}.",
     )

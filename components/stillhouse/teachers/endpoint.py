@@ -22,7 +22,7 @@ from stillhouse.teachers import speech
 from stillhouse.teachers.address import Address, networks, parse, settle
 from stillhouse.teachers.ask import naming
 from stillhouse.teachers.classes import order
-from stillhouse.teachers.probabilities import outputs_of
+from stillhouse.teachers.probabilities import form_asked, outputs_of
 from stillhouse.teachers.purse import Purse
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.teachers.wire import Lost, Reply, TooLarge, Untrusted, post
@@ -181,8 +181,7 @@ class Asked(Oracle):
             )
 
     def _outputs(self, said: Tensor) -> Tensor:
-        form = "probabilities" if self._schema.quantity is None else "values"
-        return outputs_of(said, form).float()
+        return outputs_of(said, form_asked(self._schema)).float()
 
     def _parts(self, keys: list[bytes], rows: list[int]) -> list[list[int]]:
         """Return positions to ask about, a request each; no request holds a row or a number

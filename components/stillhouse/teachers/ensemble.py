@@ -16,7 +16,7 @@ from stillhouse.errors import SettingsError
 from stillhouse.evaluation.metrics import accuracy
 from stillhouse.models.access import accept
 from stillhouse.teachers.ask import ask
-from stillhouse.teachers.probabilities import log_probabilities
+from stillhouse.teachers.probabilities import Form, form_asked, outputs_of
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.teachers.trust import Trust, learn
 from stillhouse.workspace import dump_json
@@ -33,7 +33,7 @@ class Ensemble(Teacher):
             different ones.
         weights: `equal`; `accuracy`: each member weighs as its accuracy on val; or `row`: in each
             row by the chance, beyond guessing, that it is right there, which its confidence tells,
-            as learned on val. Of a quantity: equal.
+            as learned on val. Of a quantity and of several labels a row: equal.
     """
 
     def __init__(
@@ -56,6 +56,12 @@ class Ensemble(Teacher):
         if quantity is not None and self.weights != "equal":
             raise SettingsError(
                 f"'{quantity.name}' is a quantity, of which no member is right or wrong.",
+                where="teacher.weights",
+                fix="Write equal.",
+            )
+        if lesson.train.schema.labels and self.weights != "equal":
+            raise SettingsError(
+                "members are weighed by the class that they name, and rows have several labels.",
                 where="teacher.weights",
                 fix="Write equal.",
             )
@@ -98,7 +104,7 @@ class Ensemble(Teacher):
         return Average(
             [member.recall(made, schema) for member, made in zip(self.members, held, strict=True)],
             weights,
-            values=schema.quantity is not None,
+            form=form_asked(schema),
         )
 
 
@@ -108,13 +114,17 @@ class Average(Oracle):
     Args:
         oracles: The members.
         weights: One each, of sum 1; or how far each is to be trusted in a row.
-        values: Whether they tell a quantity.
+        form: What is averaged: probabilities, the chances of labels, or values of a quantity.
     """
 
     def __init__(
-        self, oracles: list[Oracle], weights: Sequence[float | Trust], *, values: bool = False
+        self,
+        oracles: list[Oracle],
+        weights: Sequence[float | Trust],
+        *,
+        form: Form = "probabilities",
     ) -> None:
-        self._oracles, self._weights, self._values = oracles, weights, values
+        self._oracles, self._weights, self._form = oracles, weights, form
         counts = [oracle.parameters for oracle in oracles]
         self.parameters = sum(counts) if all(counts) else 0
         self.by_row = any(oracle.by_row for oracle in oracles)
@@ -123,16 +133,13 @@ class Average(Oracle):
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:
         answers = [oracle.logits(inputs, rows) for oracle in self._oracles]
         parts = [
-            self._weight(weight, answer)
-            * (answer.double() if self._values else answer.double().softmax(dim=1))
+            self._weight(weight, answer) * _averaged(answer.double(), self._form)
             for weight, answer in zip(self._weights, answers, strict=True)
         ]
         total = torch.stack(parts).sum(dim=0)
-        if self._values:
-            return total.float()
         if isinstance(self._weights[0], Trust):
             total = total / total.sum(dim=1, keepdim=True)
-        return log_probabilities(total)
+        return outputs_of(total, self._form).float()
 
     def _weight(self, weight: float | Trust, answer: Tensor) -> float | Tensor:
         return weight.weight(answer).unsqueeze(1) if isinstance(weight, Trust) else weight
@@ -154,3 +161,10 @@ class Average(Oracle):
     def require_same(self, inputs: Tensor, rows: Tensor) -> None:
         for oracle in self._oracles:
             oracle.require_same(inputs, rows)
+
+
+def _averaged(answers: Tensor, form: Form) -> Tensor:
+    """Return what members' answers are averaged as: no mean of logits is anybody's belief."""
+    if form == "probabilities":
+        return answers.softmax(dim=1)
+    return answers.sigmoid() if form == "chances" else answers

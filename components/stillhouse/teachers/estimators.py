@@ -1,5 +1,5 @@
-"""scikit-learn's models behind one face: a classifier, or a model for each number that is told of a
-quantity. The only caller is the teacher `sklearn`.
+"""scikit-learn's models behind one face: a classifier, one for each of several labels, or a model
+for each number that is told of a quantity. The only caller is the teacher `sklearn`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from torch import Tensor
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SettingsError
 from stillhouse.models.normalize import Normalize
-from stillhouse.teachers.probabilities import outputs_of
+from stillhouse.teachers.probabilities import form_asked, outputs_of
 from stillhouse.teachers.teacher import Oracle
 
 # scikit-learn's histograms have no room for more categories; a feature of more is taken as a number
@@ -88,14 +88,19 @@ def trained(model: Model, inputs: Tensor, targets: Tensor, schema: Schema) -> "E
     Args:
         model: Which, and how.
         inputs: [N, *shape], data space.
-        targets: [N], all known.
+        targets: [N], all known; of several labels a row [N, L], each label learns from the rows of
+            which it is known.
         schema: What a row is, and what is predicted.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     encode = None if model.as_they_are else Normalize.fit(inputs, schema)
-    made = [_classifier(model, schema)] if schema.quantity is None else _regressors(model, schema)
     table, wanted = _table(inputs, encode), targets.numpy()
+    if schema.labels:
+        with threadpool_limits(1):
+            made = [_of_label(model, table, told, schema) for told in wanted.T]
+        return Estimated(made, encode, schema)
+    made = [_classifier(model, schema)] if schema.quantity is None else _regressors(model, schema)
     with threadpool_limits(1):
         for each in made:
             each.fit(table, wanted)
@@ -110,8 +115,8 @@ class Estimated(Oracle):
         self.parameters = sum(_weights(model) for model in models)
 
     def values(self, inputs: Tensor) -> Tensor:
-        """Return probabilities [B, C], float64, where a class without a train row has 0; or a
-        quantity's values.
+        """Return probabilities [B, C], float64, where a class without a train row has 0; of several
+        labels each one's own; or a quantity's values.
         """
         from threadpoolctl import threadpool_limits
 
@@ -119,15 +124,38 @@ class Estimated(Oracle):
         if len(inputs):
             table = _table(inputs, self._encode)
             with threadpool_limits(1):
-                if self._schema.quantity is None:
+                if self._schema.labels:
+                    found[:] = np.stack([_yes(each, table) for each in self._models], axis=1)
+                elif self._schema.quantity is None:
                     found[:, self._models[0].classes_] = self._models[0].predict_proba(table)
                 else:
                     found[:] = np.stack([each.predict(table) for each in self._models], axis=1)
         return torch.from_numpy(found)
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
-        form = "probabilities" if self._schema.quantity is None else "values"
-        return outputs_of(self.values(inputs), form).float()
+        return outputs_of(self.values(inputs), form_asked(self._schema)).float()
+
+
+def _of_label(
+    model: Model, table: NDArray[np.float64], told: NDArray[np.float32], schema: Schema
+) -> Any:
+    """Return a model of one label that learned from the rows of which it is known; where all of
+    those say the same, it says the same.
+    """
+    from sklearn.dummy import DummyClassifier
+
+    there = ~np.isnan(told)
+    rows, wanted = table[there], told[there].astype(np.int64)
+    varied = len(np.unique(wanted)) > 1
+    made = _classifier(model, schema) if varied else DummyClassifier(strategy="prior")
+    return made.fit(rows, wanted)
+
+
+def _yes(model: Any, table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the chance of a yes, [B]."""
+    told = model.predict_proba(table)
+    known = model.classes_.tolist()
+    return told[:, known.index(1)] if 1 in known else np.zeros(len(table))
 
 
 def _classifier(model: Model, schema: Schema) -> Any:

@@ -43,7 +43,8 @@ class Onnx(Teacher):
         output: Whether it answers logits or probabilities; `auto` looks at its answers to some val
             rows.
         classes: Class names by column of its output (of quantiles `q0.1` and so on); empty: the
-            data's order.
+            data's order, or of several labels a row the names that a student of this house has in
+            its file.
         mean: What it was trained to have subtracted from its rows: one number, or one a feature (an
             image's or a series' channel); empty: nothing.
         std: What it was trained to have its rows divided by then, likewise; `[0.003922]` (1/255)
@@ -83,7 +84,8 @@ class Onnx(Teacher):
         answers = session(scaled(lesson.val.inputs[:TRIED], scale, lesson.val.schema))
         require_count(answers.shape[1], lesson.val.schema, where=where)
         form = form_of(self.output, answers, lesson.val.schema, where="teacher.output")
-        columns = order(self.classes, lesson.val.schema, where="teacher.classes")
+        names = self.classes or (session.labels if lesson.val.schema.labels else ())
+        columns = order(names, lesson.val.schema, where="teacher.classes")
         return {
             MODEL: data,
             FORM: dump_json(
@@ -140,6 +142,7 @@ class Session:
     def __init__(self, data: bytes, schema: Schema, *, where: str) -> None:
         self._where = where
         model = onnx_file.read(data, where)
+        self.labels = onnx_file.labels_of(model)
         self.parameters = sum(
             int(np.prod(tensor.dims))
             for tensor in model.graph.initializer

@@ -10,7 +10,7 @@ from torch import Tensor
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.classes import order
-from stillhouse.teachers.probabilities import log_probabilities
+from stillhouse.teachers.probabilities import log_odds, log_probabilities
 from stillhouse.teachers.teacher import Oracle
 
 
@@ -82,11 +82,18 @@ class Estimator(Oracle):
             )
         self._model, self._schema, self._where = model, schema, where
         self._columns = order(classes or own_names(model.classes_, schema), schema, where=where)
+        if schema.labels and self.asked != Estimator.asked:
+            raise SourceError(
+                "decisions alone do not say how sure of each label it is.",
+                where=where,
+                fix="Leave output: class out.",
+            )
 
     def logits(self, inputs: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
         if not len(inputs):
             return torch.empty(0, len(self._columns))
-        return log_probabilities(torch.from_numpy(self._told(inputs))[:, self._columns])
+        told = torch.from_numpy(self._told(inputs))[:, self._columns]
+        return log_odds(told) if self._schema.labels else log_probabilities(told)
 
     def _told(self, inputs: Tensor) -> Any:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -102,6 +109,11 @@ class Estimator(Oracle):
             ) from None
 
     def _probabilities(self, said: Any) -> Any:
+        if self._schema.labels and isinstance(said, list):
+            return np.stack(
+                [_yes(each, known) for each, known in zip(said, self._model.classes_, strict=True)],
+                axis=1,
+            )
         return np.asarray(said, dtype=np.float64)
 
     def _rows(self, inputs: Tensor) -> Any:
@@ -120,10 +132,18 @@ class Decider(Estimator):
         return (np.asarray(said)[:, None] == np.asarray(self._model.classes_)).astype(np.float64)
 
 
+def _yes(told: Any, known: Any) -> Any:
+    """Return the chance of a yes [B] of what a model says of one label [B, its answers]."""
+    at = [str(int(each)) for each in known]
+    return told[:, at.index("1")] if "1" in at else np.zeros(len(told))
+
+
 def own_names(classes: Any, schema: Schema) -> tuple[str, ...]:
     """Return a model's class names by column, or nothing where it only counts 0, 1, … and the data
     call them otherwise: then the order is the data's.
     """
+    if schema.labels:  # a model of several labels knows them by column
+        return ()
     names = tuple(_name(each) for each in classes)
     counted = names == tuple(str(at) for at in range(len(names)))
     return () if counted and set(names) != set(schema.classes) else names

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +17,18 @@ from stillhouse.data.delimited import Cells, read_cells
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError
 from stillhouse.teachers.classes import order, require_count
-from stillhouse.teachers.probabilities import ROUNDING, SUM_TOLERANCE, outputs_of
+from stillhouse.teachers.probabilities import (
+    ROUNDING,
+    SUM_TOLERANCE,
+    Form,
+    form_asked,
+    outputs_of,
+)
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_tensors, load_tensors, parse_tensors
 
 ANSWERS = "predictions.safetensors"
 Numbers = NDArray[np.float64]
-Key = Literal["probabilities", "values"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Predictions(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         path = config.file_of(self.path, lesson.root)
-        found = read(path, key_of(lesson.train.schema))
+        found = read(path, called(lesson.train.schema))
         if found.classes and self.classes and found.classes != self.classes:
             raise SourceError(
                 "the file names its classes otherwise than the setting `classes` does.",
@@ -71,15 +76,15 @@ class Predictions(Teacher):
         ordered = torch.from_numpy(found.values[:, columns])
         return {
             ANSWERS: dump_tensors(
-                {"rows": torch.from_numpy(found.rows), key_of(schema): ordered.float()}
+                {"rows": torch.from_numpy(found.rows), form_asked(schema): ordered.float()}
             )
         }
 
     def recall(self, files: Mapping[str, bytes], schema: Schema) -> Oracle:
         held = parse_tensors(files[ANSWERS], where=ANSWERS)
-        values = held[key_of(schema)]
+        values = held[form_asked(schema)]
         require_count(values.shape[1], schema, where=ANSWERS)
-        return Listed(held["rows"], values, key_of(schema))
+        return Listed(held["rows"], values, form_asked(schema))
 
 
 class Listed(Oracle):
@@ -89,7 +94,7 @@ class Listed(Oracle):
 
     by_row = True
 
-    def __init__(self, rows: Tensor, values: Tensor, form: Key) -> None:
+    def __init__(self, rows: Tensor, values: Tensor, form: Form) -> None:
         self._rows, at = rows.sort()
         self._logits = outputs_of(values[at], form)
 
@@ -106,8 +111,8 @@ class Listed(Oracle):
 # --- the three forms; told by their bytes, never by their names ---------------------------------
 
 
-def key_of(schema: Schema) -> Key:
-    """Return what an array of answers is called: `probabilities`, or `values` of a quantity."""
+def called(schema: Schema) -> str:
+    """Return what a user's file calls its array of answers: `probabilities`, or `values`."""
     return "probabilities" if schema.quantity is None else "values"
 
 
@@ -116,7 +121,7 @@ def read(path: Path, key: str) -> Answers:
 
     Args:
         path: The file.
-        key: See `key_of`.
+        key: See `called`.
 
     Raises:
         SourceError: It is missing, broken, a pickle, or lacks rows or answers.
@@ -208,8 +213,8 @@ def check(found: Answers, schema: Schema, *, where: str) -> None:
     """Refuse what is no list of answers.
 
     Raises:
-        SourceError: A row is there twice, or its values are not finite or, of classes, not in
-            [0, 1] or do not sum to 1; the row is named.
+        SourceError: A row is there twice, or its values are not finite or, of classes and labels,
+            not in [0, 1] or, of classes, do not sum to 1; the row is named.
     """
     if not len(found.rows):
         raise SourceError(
@@ -223,7 +228,8 @@ def check(found: Answers, schema: Schema, *, where: str) -> None:
             fix="Leave one answer a row.",
         )
     of_classes = schema.quantity is None
-    faults = _faults(found.values) if of_classes else _faults(found.values)[:1]
+    asked = {"probabilities": 3, "chances": 2, "values": 1}
+    faults = _faults(found.values)[: asked[form_asked(schema)]]
     for bad, why in faults:
         if bad.any():
             shown = ", ".join(f"{value:.4g}" for value in found.values[bad][0][:5])
@@ -231,7 +237,8 @@ def check(found: Answers, schema: Schema, *, where: str) -> None:
                 f"the answer to row {found.rows[bad][0]} {why}: {shown} … ({int(bad.sum())} such "
                 "rows)."
             )
-            fix = "Save probabilities (softmax), not logits." if of_classes else "Mend the file."
+            made = "sigmoid" if schema.labels else "softmax"
+            fix = f"Save probabilities ({made}), not logits." if of_classes else "Mend the file."
             raise SourceError(said, where=where, fix=fix)
 
 

@@ -32,8 +32,8 @@ UNUSED = {
 
 
 class Sklearn(Teacher):
-    """Trains on all labelled train rows; a black box that gives logits (log-probabilities), or a
-    quantity's mean or quantiles.
+    """Trains on all labelled train rows; a black box that gives logits (log-probabilities), of
+    several labels a row the log-odds of a model each, or a quantity's mean or quantiles.
 
     Every step that asks it trains it anew.
 

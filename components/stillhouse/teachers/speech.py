@@ -6,7 +6,8 @@
 A table's row is sent as an object by column name, a category by its name, a missing cell as null;
 an image or a series as nested lists, in data space. `classes` may be left out of the answer.
 
-Of a quantity it says `"values": [3.5, 4.25]`, or a list a row where quantiles are told (`"classes"`
+Of several labels a row its probabilities are each label's own, and need not sum to 1. Of a quantity
+it says `"values": [3.5, 4.25]`, or a list a row where quantiles are told (`"classes"`
 then names them: q0.1, q0.5, q0.9).
 """
 
@@ -75,7 +76,7 @@ def answers(
     found = _numbers(held[key], key, where, fix)
     places = _places(held["rows"], rows, where, fix)
     names = _names(held.get("classes"), where, fix) or classes
-    if schema.quantity is None and found.shape[1] != len(schema.classes):
+    if schema.classes and found.shape[1] != len(schema.classes):
         raise SourceError(
             f"it answers {found.shape[1]} probabilities a row, the data have "
             f"{len(schema.classes)} classes.",
@@ -91,7 +92,7 @@ def answers(
     ordered = found[places][:, columns]
     _require_finite(ordered, rows, where)
     if schema.quantity is None:
-        _require_probabilities(ordered, rows, where)
+        _require_probabilities(ordered, rows, where, sums=not schema.labels)
     return ordered
 
 
@@ -185,17 +186,18 @@ def _require_finite(found: Tensor, rows: Tensor, where: str) -> None:
         )
 
 
-def _require_probabilities(found: Tensor, rows: Tensor, where: str) -> None:
+def _require_probabilities(found: Tensor, rows: Tensor, where: str, *, sums: bool) -> None:
     faults = (
         (((found < 0) | (found > 1 + ROUNDING)).any(dim=1), "is not in [0, 1]"),
         ((found.sum(dim=1) - 1).abs() > SUM_TOLERANCE, f"does not sum to 1 within {SUM_TOLERANCE}"),
     )
-    for bad, why in faults:
+    for bad, why in faults if sums else faults[:1]:
         if bad.any():
             raise SourceError(
                 f"its answer {why} for {naming(rows[bad])}: {_shown(found[bad])} ….",
                 where=where,
-                fix="The endpoint must answer probabilities (softmax), not scores.",
+                fix=f"The endpoint must answer probabilities ({'softmax' if sums else 'sigmoid'}), "
+                "not scores.",
             )
 
 

@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot
 from stillhouse import config
 from stillhouse.config import Count, Natural, Positive, Spec
 from stillhouse.data.schema import Schema
-from stillhouse.errors import SourceError
+from stillhouse.errors import SettingsError, SourceError
 from stillhouse.models.access import accept
 from stillhouse.teachers.probabilities import log_probabilities
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
@@ -57,6 +57,12 @@ class Votes(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         train = lesson.train
+        if train.schema.labels:
+            raise SettingsError(
+                "votes count the one class that a teacher names, and rows have several labels.",
+                where="teacher.name",
+                fix="Bring the model itself (onnx, endpoint), or its probabilities.",
+            )
         accept(self.name, self.of.accepts, train.schema.kind)
         axis = train.schema.feature_axis
         columns = train.inputs.movedim(axis, 0).flatten(1).double()

@@ -70,6 +70,7 @@ class Fleet:
         first = self.members[0].settings
         self.per_epoch = self._order(first).per_epoch
         self.steps = first.steps or first.epochs * self.per_epoch
+        self.labelled = known(self.train.targets)
         self._tables()
 
     @classmethod
@@ -132,7 +133,8 @@ class Fleet:
             each.to(device).expand(k, *each.shape[1:]) if alone else each.to(device)
             for each in held
         )
-        return Batch(inputs, targets, known(targets), rows, step=self.step)
+        labelled = self.labelled[at].to(device).expand(k, -1)
+        return Batch(inputs, targets, labelled, rows, step=self.step)
 
     def own(self, batch: Batch, place: int) -> Batch:
         """Return the batch of the member at a place of the stack."""

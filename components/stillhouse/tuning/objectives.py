@@ -23,6 +23,12 @@ OBJECTIVES: dict[str, Direction] = {
     "val/mae": "minimize",
     "val/r2": "maximize",
     "val/pinball": "minimize",
+    "val/exact_match": "maximize",
+    "val/hamming_loss": "minimize",
+    "val/micro_f1": "maximize",
+    "val/macro_f1": "maximize",
+    "val/map": "maximize",
+    "val/macro_auc": "maximize",
     "student/parameters": "minimize",
     "student/macs": "minimize",
 }

@@ -23,7 +23,7 @@ class Moved:
     """One feature, before and now.
 
     Attributes:
-        name: Of the feature; `(target)` for the classes.
+        name: Of the feature; `(target)` for the classes, `(label …)` for one of several labels.
         psi: Population stability index, Σ (now − before) ln(now / before) over the bins; 0.1 is a
             moderate change, 0.25 a large one.
         p: Of a difference as large by chance, Holm-corrected over all features.
@@ -98,7 +98,7 @@ def drift(
         for found in sketches
         if found.name in values
     ]
-    pairs.append(_targets(before, now, targets))
+    pairs += _targets(before, now, targets)
     corrected = holm([difference(old, new) for _, _, old, new in pairs])
     features = [
         _moved(name, labels, (old, new), p)
@@ -114,20 +114,35 @@ def drift(
     )
 
 
+Pair = tuple[str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]
+
+
 def _targets(
     before: Mapping[str, Any], now: Mapping[str, Any], targets: NDArray[Any]
-) -> tuple[str, tuple[str, ...], tuple[int, ...], tuple[int, ...]]:
+) -> list[Pair]:
+    """Return what is compared of the targets: one thing, or of several labels a row each of those
+    that both have.
+    """
+    if "label_rows" in before:
+        had, has = before["label_rows"], now.get("label_rows", {})
+        return [
+            (f"(label {name})", ("has it", "lacks it"), tuple(had[name]), tuple(has[name]))
+            for name in had
+            if name in has
+        ]
     if "target_sketch" in before:
         found = Sketch.from_dict(before["target_sketch"])
-        return TARGET, found.labels, found.counts, found.count(targets)
-    had, has = before["class_rows"], now["class_rows"]
+        return [(TARGET, found.labels, found.counts, found.count(targets))]
+    had, has = before["class_rows"], now.get("class_rows", {})
     names = tuple(sorted(set(had) | set(has)))
-    return (
-        TARGET,
-        names,
-        tuple(had.get(name, 0) for name in names),
-        tuple(has.get(name, 0) for name in names),
-    )
+    return [
+        (
+            TARGET,
+            names,
+            tuple(had.get(name, 0) for name in names),
+            tuple(has.get(name, 0) for name in names),
+        )
+    ]
 
 
 def _moved(

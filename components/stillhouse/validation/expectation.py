@@ -26,8 +26,8 @@ class Rows:
 
     Attributes:
         inputs: [N, *schema.shape], float32, data space; NaN where missing.
-        targets: [N], int64 codes, −1 where unlabelled; or float32 quantities, NaN where unlabelled.
-            As the student sees them.
+        targets: [N], int64 codes, −1 where unlabelled; or float32 quantities, NaN where unlabelled;
+            or labels [N, L], 1, 0 or NaN. As the student sees them.
         split: [N], `train`, `val` or `test`.
         schema: What a row is.
         numbers: [N], the rows' numbers in their source.

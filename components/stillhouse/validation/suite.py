@@ -138,10 +138,16 @@ def _of_targets(schema: Schema, settings: Settings) -> list[Expected]:
     if schema.quantity is not None:
         refuse_class_limits(schema.quantity.name, settings)
         return [between(table.TARGET, -LARGEST, LARGEST), alike]
+    own = [among(table.TARGET, list(schema.classes))]
+    needed: Severity = "critical"
+    if schema.labels:
+        # a label that no row of the few with labels has can still be taught by the teacher
+        own = [among(table.label_column(name), [0, 1]) for name in schema.labels]
+        needed = "warning"
     return [
-        among(table.TARGET, list(schema.classes)),
+        *own,
         between(table.ROWS, rows.at_least, rows.at_most, rows.severity, "classes"),
-        between(table.LABELLED, 1, None, "critical", "classes"),
+        between(table.LABELLED, 1, None, needed, "classes"),
         between(table.SHARE, share.at_least, share.at_most, share.severity, "classes"),
         Expected(
             "expect_column_values_to_be_in_set",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.measures import names_of
 from stillhouse.data.schema import Feature, Schema
+from stillhouse.data.targets import counts
 from stillhouse.validation.drift import holm
 from stillhouse.validation.expectation import Rows
 from stillhouse.validation.leakage import Leakage
@@ -48,6 +49,11 @@ def by_statistics(schema: Schema) -> bool:
     return not schema.tabular or len(schema.features) > WIDE
 
 
+def label_column(name: str) -> str:
+    """Return the column that says of each row whether it has a label."""
+    return f"(label {name})"
+
+
 def rows_table(rows: Rows, leakage: Leakage, also: frozenset[str] = frozenset()) -> Columns:
     """Return column name → values [N] of all rows, train first.
 
@@ -68,6 +74,9 @@ def rows_table(rows: Rows, leakage: Leakage, also: frozenset[str] = frozenset())
         columns[SPLITS_OF_GROUP] = leakage.groups
     if leakage.late is not None:
         columns[LATE] = leakage.late
+    columns.update(
+        {label_column(name): rows.targets[:, at] for at, name in enumerate(schema.labels)}
+    )
     if by_statistics(schema):
         columns.update(_statistics(rows.inputs, schema))
     if not schema.tabular:
@@ -92,23 +101,44 @@ def classes_table(splits: Mapping[str, Dataset]) -> Columns:
     """Return column name → values [C]: the labelled rows of each class, as the student may see
     them, and whether its share shifts from train to val and test.
     """
+    if labels := next(iter(splits.values())).schema.labels:
+        return _labels_table(labels, splits)
     classes = next(iter(splits.values())).classes
-    counts = {
+    found = {
         name: np.bincount(d.targets[known(d.targets)].numpy(), minlength=len(classes))
         for name, d in splits.items()
     }
-    rows = np.sum(list(counts.values()), axis=0)
+    rows = np.sum(list(found.values()), axis=0)
     return {
         CLASS: np.array(classes, dtype=object),
         ROWS: rows,
         SHARE: rows / max(int(rows.sum()), 1),
-        LABELLED: counts["train"],
-        SHIFT: np.array(shifts(counts["train"], rows - counts["train"]), dtype=object),
+        LABELLED: found["train"],
+        SHIFT: np.array(shifts(found["train"], rows - found["train"]), dtype=object),
+    }
+
+
+def _labels_table(labels: tuple[str, ...], splits: Mapping[str, Dataset]) -> Columns:
+    """Return the same of labels: of each the rows that have it among those of which it is known."""
+    told = {name: counts(d.targets) for name, d in splits.items()}
+    yes, no = (np.array([each[side] for each in told.values()]) for side in (0, 1))
+    place = list(told).index("train")
+    rows, known_rows = yes.sum(axis=0), (yes + no).sum(axis=0)
+    here = np.stack([yes[place], no[place]])
+    there = np.stack([rows - yes[place], known_rows - rows - no[place]])
+    return {
+        CLASS: np.array(labels, dtype=object),
+        ROWS: rows,
+        SHARE: rows / np.maximum(known_rows, 1),
+        LABELLED: yes[place],
+        SHIFT: np.array(_shifts(here, there, SHIFTED), dtype=object),
     }
 
 
 def _targets(rows: Rows) -> NDArray[Any]:
-    """Return class names, or quantities as they are."""
+    """Return class names, quantities as they are, or how many labels a row is known to have."""
+    if rows.schema.labels:
+        return np.where(rows.labelled, (rows.targets == 1).sum(axis=1), np.nan)
     targets = np.where(rows.labelled, rows.targets.astype(np.float64), np.nan)
     return targets if rows.schema.quantity is not None else names_of(targets, rows.schema.classes)
 
@@ -122,17 +152,22 @@ def shifts(
     A shift is a difference that chance makes in less than `alpha` of all divisions, over all
     classes together (Fisher's exact test, Holm-corrected).
     """
+    return _shifts(
+        np.stack([train, train.sum() - train]),
+        np.stack([held_back, held_back.sum() - held_back]),
+        alpha,
+    )
+
+
+def _shifts(train: NDArray[np.int64], held_back: NDArray[np.int64], alpha: float) -> list[str]:
+    """Return the same of [2, C]: rows that have each, and rows that have not."""
     from scipy.stats import fisher_exact
 
-    rest = [
-        (int(train.sum() - t), int(held_back.sum() - h))
-        for t, h in zip(train, held_back, strict=True)
-    ]
     p = [
-        float(fisher_exact([[int(t), int(h)], list(others)]).pvalue)
-        for t, h, others in zip(train, held_back, rest, strict=True)
+        float(fisher_exact([[int(t), int(h)], [int(u), int(g)]]).pvalue)
+        for t, u, h, g in zip(*train, *held_back, strict=True)
     ]
-    shares = train / max(int(train.sum()), 1), held_back / max(int(held_back.sum()), 1)
+    shares = [part[0] / np.maximum(part.sum(axis=0), 1) for part in (train, held_back)]
     return [
         f"{100 * before:.1f} % of train, {100 * after:.1f} % of val and test"
         if one <= alpha

@@ -1,4 +1,4 @@
-"""Rows with several labels: a loop of your own; the flow has no such task."""
+"""Rows with several labels, in a loop of your own."""
 
 import torch
 from torch import nn

@@ -198,7 +198,7 @@ def packed(**members: bytes) -> bytes:
     ("targets", "said"),
     [
         (np.eye(3, dtype=int)[TARGETS], "Save classes, not one-hot rows"),
-        (np.ones((12, 3), dtype=int), "several labels or none: that is a multi-label task"),
+        (np.ones((12, 3), dtype=int), "several labels or none.*task: multi_label"),
         (np.eye(12, 3), "several labels or none"),
         (np.ones((12, 3)) / 3, "Save classes"),
     ],

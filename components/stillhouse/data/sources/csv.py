@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from stillhouse.data.columnar import is_parquet, read_columns
 from stillhouse.data.columns import MISSING, NUMBER, Column, bounds_of, encode, infer
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.delimited import Cells, read_cells
+from stillhouse.data.labels import labels_of_columns
 from stillhouse.data.notices import ColumnLeftOut
 from stillhouse.data.rows import Rows, read_rows, require_tabular, rows_of_cells
 from stillhouse.data.schema import Feature, FeatureKind, Quantity, Schema, Task
@@ -30,8 +32,10 @@ class Csv(Source):
 
     Args:
         path: The file, plain or gzip.
-        target: The column to predict; a missing cell means an unlabelled row.
-        task: classification: the target's cells are class names; regression: they are numbers.
+        target: The column to predict; a missing cell means an unlabelled row. Of several labels a
+            row: their columns, of 1 and 0, an empty cell where nobody knows.
+        task: classification: the target's cells are class names; regression: they are numbers;
+            multi_label: the targets' say which of several labels a row has.
         key: A column that names the rows, each differently. Whole numbers are the rows' numbers;
             of other names the row's number is its place in the file, and messages have both. None:
             the place, from 0.
@@ -55,7 +59,7 @@ class Csv(Source):
         self,
         *,
         path: InputFile,
-        target: str,
+        target: str | tuple[str, ...],
         task: Task = "classification",
         key: str | None = None,
         group: str | None = None,
@@ -79,6 +83,7 @@ class Csv(Source):
             drop,
         )
         self.task, self._task = task, task
+        self.targets = require_targets(target, task)
         self.overrides, self.units, self.bounds, self.immutable = (
             dict(kinds),
             dict(units),
@@ -103,7 +108,7 @@ class Csv(Source):
         return self.dataset_of(
             read_cells(
                 config.file_of(self.path, root),
-                target=self.target,
+                target=self.targets[0],
                 delimiter=self.delimiter,
                 encoding=self.encoding,
             )
@@ -123,31 +128,42 @@ class Csv(Source):
 
     def dataset_of(self, cells: Cells) -> Dataset:
         """Return the rows that cells hold, whatever file they came from. Errors as `read`."""
-        parts = {"target": self.target, "key": self.key, "group": self.group, "time": self.time}
-        for what, name in parts.items():
-            if name is not None:
-                cells.column(name, what)
-        targets, classes, quantity = READ[self._task](
-            self._column(cells, self.target), self.units.get(self.target, "")
+        parts = {"key": self.key, "group": self.group, "time": self.time}
+        taken = dict.fromkeys(self.targets, "target")
+        taken |= {name: what for what, name in parts.items() if name is not None}
+        for name, what in taken.items():
+            cells.column(name, what)
+        told = READ[self._task](
+            [self._column(cells, name) for name in self.targets],
+            self.units.get(self.targets[0], ""),
         )
-        columns = self._features(cells, {name for name in parts.values() if name is not None})
+        columns = self._features(cells, set(taken))
         features, values = [], []
         for column in columns:
             feature, encoded = self._feature(column)
             features.append(feature)
             values.append(encoded)
-        schema = Schema("table", (len(features),), classes, tuple(features), self._task, quantity)
+        schema = Schema(
+            "table",
+            (len(features),),
+            told.classes,
+            tuple(features),
+            self._task,
+            told.quantity,
+            labels=told.labels,
+        )
         rows, keys = self._rows(cells)
         dataset = Dataset(
             torch.from_numpy(np.stack(values, axis=1)),
-            targets,
+            told.targets,
             schema,
             rows,
             self._groups(cells),
             self._times(cells),
             keys,
         )
-        targets_of(schema).require(dataset, where=f"{cells.file}, column '{self.target}'")
+        place = f"{cells.file}, column '{self.targets[0]}'"
+        targets_of(schema).require(dataset, where=cells.file if told.labels else place)
         return dataset
 
     def _column(self, cells: Cells, name: str) -> Column:
@@ -259,22 +275,69 @@ class Csv(Source):
         )
 
 
-Told = tuple[Tensor, tuple[str, ...], Quantity | None]
-"""Targets [N], class names, and the quantity if the targets are one."""
+@dataclass(frozen=True)
+class Told:
+    """What the target's cells say.
+
+    Attributes:
+        targets: [N], or [N, L] of several labels a row.
+        classes: Their names.
+        quantity: What is told, if the targets are one.
+        labels: Names by column, if the targets are several.
+    """
+
+    targets: Tensor
+    classes: tuple[str, ...] = ()
+    quantity: Quantity | None = None
+    labels: tuple[str, ...] = ()
 
 
-def _classes(column: Column, unit: str) -> Told:  # noqa: ARG001 - classes have none
-    return *class_codes(column.cells), None
+def require_targets(target: str | tuple[str, ...], task: Task) -> tuple[str, ...]:
+    """Return the columns that are predicted.
+
+    Raises:
+        SettingsError: One is named where several are asked for, or the other way round.
+    """
+    if isinstance(target, str) and task != "multi_label":
+        return (target,)
+    if isinstance(target, str) or len(target) < 2:
+        raise SettingsError(
+            "several labels a row are several columns.",
+            where="prepare.source.target",
+            fix="Write target: [sport, music, …], or set task: classification.",
+        )
+    if task != "multi_label":
+        raise SettingsError(
+            f"{len(target)} columns are named, and a {task} predicts one.",
+            where="prepare.source.target",
+            fix="Set task: multi_label, or name one column.",
+        )
+    twice = next((name for name in target if target.count(name) > 1), None)
+    if twice is not None:
+        raise SettingsError(
+            f"'{twice}' is named twice.", where="prepare.source.target", fix="Name it once."
+        )
+    return target
 
 
-def _quantities(column: Column, unit: str) -> Told:
-    values, _ = encode(column, "number")
-    return torch.from_numpy(values), (), Quantity(column.name, unit)
+def _classes(columns: Sequence[Column], unit: str) -> Told:  # noqa: ARG001 - classes have none
+    return Told(*class_codes(columns[0].cells))
 
 
-READ: Mapping[Task, Callable[[Column, str], Told]] = {
+def _quantities(columns: Sequence[Column], unit: str) -> Told:
+    values, _ = encode(columns[0], "number")
+    return Told(torch.from_numpy(values), quantity=Quantity(columns[0].name, unit))
+
+
+def _labels(columns: Sequence[Column], unit: str) -> Told:  # noqa: ARG001 - labels have none
+    targets, names = labels_of_columns(columns, columns[0].file)
+    return Told(targets, labels=names)
+
+
+READ: Mapping[Task, Callable[[Sequence[Column], str], Told]] = {
     "classification": _classes,
     "regression": _quantities,
+    "multi_label": _labels,
 }
 
 

@@ -11,12 +11,14 @@ from torch import Tensor
 from stillhouse import config
 from stillhouse.config import InputFile, Positive
 from stillhouse.data.archive import array_names, read_arrays
-from stillhouse.data.codes import class_codes, group_code, require_classes
+from stillhouse.data.codes import class_codes, group_code
 from stillhouse.data.columns import feature_of_values
 from stillhouse.data.dataset import UNLABELLED, Dataset
+from stillhouse.data.labels import labels_of
 from stillhouse.data.rows import Rows, read_rows, rows_of_inputs, shaped
-from stillhouse.data.schema import Feature, Kind, Schema, Task
+from stillhouse.data.schema import Feature, Kind, Schema
 from stillhouse.data.source import Source
+from stillhouse.data.targets import targets_of
 from stillhouse.errors import SettingsError, SourceError
 
 AXES: dict[str, int] = {"image": 4, "series": 3, "table": 2}
@@ -29,8 +31,10 @@ class Npz(Source):
     Args:
         path: The file. `inputs` is [N, C, H, W] (images in [0, 1]), [N, T, D] (series) or [N, D] (a
             table in raw units, NaN where a cell is missing); `targets` [N] are whole numbers (−1:
-            unlabelled) or strings (empty: unlabelled); `groups` [N] are whole numbers or strings;
-            `time` [N] are numbers.
+            unlabelled) or strings (empty: unlabelled), or, of several labels a row, [N, L] of 1
+            and 0 (−1 or NaN: nobody knows); `groups` [N] are whole numbers or strings; `time` [N]
+            are numbers.
+        task: classification: a class a row; multi_label: several labels a row, or none.
         inputs: What the file calls them, such as `train_images`.
         targets: The same.
         groups: The same.
@@ -40,16 +44,15 @@ class Npz(Source):
         kind: What `inputs` is; `auto` tells it by the number of axes, and asks where grey images
             [N, H, W] would pass for series. `image` takes both.
         classes: Class names by code, for whole-number targets 0 to C − 1; empty: the targets' own
-            values.
+            values. Of several labels a row their names by column; empty: `label 0` and so on.
         features: Names of channels or columns; empty: `channel 0` or `feature 0` and so on.
     """
-
-    task: Task | None = "classification"
 
     def __init__(
         self,
         *,
         path: InputFile,
+        task: Literal["classification", "multi_label"] = "classification",
         inputs: str = "inputs",
         targets: str = "targets",
         groups: str = "groups",
@@ -61,6 +64,7 @@ class Npz(Source):
         features: tuple[str, ...] = (),
     ) -> None:
         self.path, self.kind, self.classes, self.features = path, kind, classes, features
+        self.task = self._task = task
         self.names = {"inputs": inputs, "targets": targets, "groups": groups, "time": time}
         self.scale, self.channels = scale, channels
         if len(set(self.names.values())) < len(self.names):
@@ -77,12 +81,19 @@ class Npz(Source):
         inputs, kind = _inputs(
             self._scaled(arrays["inputs"], at["inputs"]), self.kind, at["inputs"]
         )
-        for name in ("targets", "groups", "time"):
+        several = self._task == "multi_label"
+        for name in ("groups", "time") if several else ("targets", "groups", "time"):
             if name in arrays:
                 arrays[name] = _one_a_row(arrays[name], len(inputs), at[name])
-        targets, classes = _targets(arrays.get("targets"), self.classes, len(inputs), at["targets"])
+        read = labels_of if several else _targets
+        targets, names = read(arrays.get("targets"), self.classes, len(inputs), at["targets"])
         schema = Schema(
-            kind, tuple(inputs.shape[1:]), classes, self._features(inputs, kind, path.name)
+            kind,
+            tuple(inputs.shape[1:]),
+            () if several else names,
+            self._features(inputs, kind, path.name),
+            self._task,
+            labels=names if several else (),
         )
         groups = (
             torch.tensor([group_code(name) for name in _texts(arrays["groups"])], dtype=torch.int64)
@@ -94,7 +105,7 @@ class Npz(Source):
             torch.from_numpy(inputs), targets, schema, torch.arange(len(inputs)), groups, time
         )
         if "targets" in arrays:
-            require_classes(dataset, where=at["targets"])
+            targets_of(schema).require(dataset, where=at["targets"])
         return dataset
 
     def rows(self, path: Path, schema: Schema) -> Rows:
@@ -257,11 +268,10 @@ def _one_a_row(values: NDArray[Any], rows: int, where: str) -> NDArray[Any]:
         matrix = values.ndim == 2 and values.shape[0] == rows
         if matrix and _several(values):
             raise SourceError(
-                f"its shape is {values.shape}, and rows have several labels or none: that is a "
-                "multi-label task, which this flow does not have.",
+                f"its shape is {values.shape}, and rows have several labels or none.",
                 where=where,
-                fix="Choose one label, prepare.source.targets naming an array of its own; or train "
-                "in a loop of yours with `multi_label_loss` (docs/methods/multi_label.md).",
+                fix="Set prepare.source.task: multi_label; or choose one label, "
+                "prepare.source.targets naming an array of its own.",
             )
         fix = (
             "Save classes, not one-hot rows: targets.argmax(1)."

@@ -19,8 +19,10 @@ class Parquet(Source):
 
     Args:
         path: The file.
-        target: The column to predict; a missing cell means an unlabelled row.
-        task: classification: the target's cells are class names; regression: they are numbers.
+        target: The column to predict; a missing cell means an unlabelled row. Of several labels a
+            row: their columns, of 1 and 0, or true and false.
+        task: classification: the target's cells are class names; regression: they are numbers;
+            multi_label: the targets' say which of several labels a row has.
         key: A column that names the rows, each differently. Whole numbers are the rows' numbers;
             of other names the row's number is its place in the file, and messages have both. None:
             the place, from 0.
@@ -42,7 +44,7 @@ class Parquet(Source):
         self,
         *,
         path: InputFile,
-        target: str,
+        target: str | tuple[str, ...],
         task: Task = "classification",
         key: str | None = None,
         group: str | None = None,
@@ -80,7 +82,7 @@ class Parquet(Source):
 
     def read(self, root: Path) -> Dataset:
         path = config.file_of(self.path, root)
-        parts = {self.table.target, self.table.key, self.table.group, self.table.time}
+        parts = {*self.table.targets, self.table.key, self.table.group, self.table.time}
         return self.table.dataset_of(
             read_columns(path, dates=self.dates, unread=self.unread - parts)
         )

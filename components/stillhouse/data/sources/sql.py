@@ -28,10 +28,12 @@ class Sql(Source):
 
     Args:
         query: One statement that reads; the connection cannot write.
-        target: The column to predict; null means an unlabelled row.
+        target: The column to predict; null means an unlabelled row. Of several labels a row: their
+            columns, of 1 and 0.
         key: A column that names the rows, each differently, and orders them. Whole numbers are the
             rows' numbers; of other names the row's number is its place in that order.
-        task: classification: the target's cells are class names; regression: they are numbers.
+        task: classification: the target's cells are class names; regression: they are numbers;
+            multi_label: the targets' say which of several labels a row has.
         database: A sqlite file; empty where `variable` is set.
         variable: Name of the environment variable that holds
             `postgresql://user:password@host/database`; the address itself belongs in no settings.
@@ -56,7 +58,7 @@ class Sql(Source):
         self,
         *,
         query: str,
-        target: str,
+        target: str | tuple[str, ...],
         key: str,
         task: Task = "classification",
         database: InputFile = "",

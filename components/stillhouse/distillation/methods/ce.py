@@ -31,10 +31,11 @@ def ce_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 class CE(Method):
     """The task's base loss with the teacher's decision in the label's place: cross entropy to its
-    class; of a quantity, squared error (or quantile loss) to the one number that it tells.
+    class; of a quantity, squared error (or quantile loss) to the one number that it tells; of
+    several labels a row, cross entropy to each yes or no.
     """
 
-    tasks = frozenset({"classification", "regression"})
+    tasks = frozenset({"classification", "regression", "multi_label"})
     by_row: frozenset[str] | None = frozenset()
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002

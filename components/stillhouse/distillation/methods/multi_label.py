@@ -46,16 +46,21 @@ def log_odds(logits: Tensor) -> Tensor:
 
 
 class MultiLabel(Method):
-    """One class against all others, as many times as there are classes. Memory grows with C².
+    """Each of several labels a row by itself. Of classes: one against all others, as many times as
+    there are classes; memory grows with C² then.
 
     Args:
         temperature: T.
     """
+
+    tasks = frozenset({"classification", "multi_label"})
 
     def __init__(self, *, temperature: Positive = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
 
     def forward(self, student: Outputs, teacher: Outputs | None, batch: Batch) -> Tensor:  # noqa: ARG002
-        mine, its = log_odds(student.logits), log_odds(self.answers(teacher))
+        mine, its = student.logits, self.answers(teacher)
+        if self.task.decides:
+            mine, its = log_odds(mine), log_odds(its)
         return multi_label_loss(mine, its, self.temperature)

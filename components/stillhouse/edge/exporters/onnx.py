@@ -1,4 +1,6 @@
-"""ONNX in one file: no external data, no metadata, the same bytes for the same weights."""
+"""ONNX in one file: no external data, no metadata but the names of several labels a row, the same
+bytes for the same weights.
+"""
 
 import contextlib
 import io
@@ -27,7 +29,8 @@ Opset = Annotated[int, Interval(ge=18, le=23)]
 class Onnx(Exporter):
     """torch.onnx's exporter, with the batch dimension left open; a table's columns are inputs by
     their own names (up to 1,000 of them), other rows are one input `inputs`,
-    outputs `logits`, or `predictions` of a quantity.
+    outputs `logits`, `predictions` of a quantity, or `log_odds` of several labels a row, whose
+    names stand in the file's metadata under `labels`, a JSON list.
     """
 
     def __init__(self, *, opset: Opset = 20) -> None:
@@ -62,7 +65,10 @@ class Onnx(Exporter):
                 "the ONNX exporter returned nothing.", where="export", fix="Choose another opset."
             )
         made = onnx_file.strip(program.model_proto)
-        return onnx_file.dump(with_columns(made, schema) if by_name(schema) else made)
+        named = with_columns(made, schema) if by_name(schema) else made
+        if schema.labels:
+            named = onnx_file.with_labels(named, schema.labels)
+        return onnx_file.dump(named)
 
 
 @contextlib.contextmanager

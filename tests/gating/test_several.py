@@ -1,0 +1,127 @@
+import pytest
+import torch
+
+from stillhouse.errors import SettingsError
+from stillhouse.evaluation.tasks import MULTI_LABEL
+from stillhouse.gating.collect import Outcomes, collect
+from stillhouse.gating.settings import parse
+from stillhouse.gating.verdict import judge
+from stillhouse.steps.gate import beside, for_task
+
+N, NAMES = 500, ("sport", "music", "war")
+
+
+def outcomes(student: float = 0.6, teacher: float = 0.6, **more: object) -> Outcomes:
+    generator = torch.Generator().manual_seed(0)
+    truth = (torch.rand(N, 3, generator=generator) < torch.tensor([0.5, 0.4, 0.1])).float()
+    told = {
+        who: 2 * truth - 1 + noise * torch.randn(N, 3, generator=generator)
+        for who, noise in (("student", student), ("teacher", teacher), ("champion", 0.5))
+    }
+    truth[::50] = torch.nan
+    truth[1::9, 1] = torch.nan
+    return Outcomes(truth, told, task=MULTI_LABEL, classes=NAMES, **more)
+
+
+def judged(*specs: dict[str, object], found: Outcomes | None = None):
+    rules = parse(specs)
+    for_task(rules, MULTI_LABEL)
+    evidence = collect(found or outcomes(), {rule.metric for rule in rules}, champion="version 1")
+    return judge(rules, evidence).findings
+
+
+def test_the_exact_match_is_a_share_with_exact_tests():
+    good, bad, paired = judged(
+        {"metric": "test/exact_match", "at_least": 0.7},
+        {"metric": "test/exact_match", "at_least": 0.95},
+        {"metric": "test/exact_match", "against": "teacher"},
+    )
+    assert (good.verdict, bad.verdict, paired.verdict) == ("pass", "fail", "pass")
+    assert good.rows_used == N - 10
+    assert paired.discordant is not None
+    lost, won = paired.discordant
+    assert paired.observed == pytest.approx((won - lost) / (N - 10))
+
+
+def test_a_worse_student_fails_against_its_teacher():
+    (found,) = judged(
+        {"metric": "test/exact_match", "against": "teacher", "margin": 0.05},
+        found=outcomes(student=1.5, teacher=0.4),
+    )
+    assert found.verdict == "fail"
+
+
+def test_wrong_labels_are_compared_row_by_row_and_less_is_better():
+    bounded, paired = judged(
+        {"metric": "test/hamming_loss", "at_most": 0.2},
+        {"metric": "test/hamming_loss", "against": "teacher", "margin": 0.03},
+        found=outcomes(student=0.5, teacher=1.5),
+    )
+    assert (bounded.verdict, paired.verdict) == ("pass", "pass")
+    assert paired.observed < 0
+    assert paired.direction == "<="
+
+
+@pytest.mark.parametrize(
+    "metric", ["micro_f1", "macro_f1", "map", "macro_auc", "worst_label", "worst_found"]
+)
+def test_every_other_number_can_be_bounded_from_both_sides(metric):
+    easy, hard = judged(
+        {"metric": f"test/{metric}", "at_least": 0.3}, {"metric": f"test/{metric}", "at_least": 1.0}
+    )
+    assert easy.verdict == "pass"
+    assert hard.verdict != "pass"
+    if metric.startswith("worst"):
+        assert easy.about.startswith("label ")
+
+
+def test_the_label_that_is_found_least_is_named():
+    found = outcomes()
+    found.logits["student"][:, 2] = -1.0  # never gives the rare one
+    (seen,) = judged({"metric": "test/worst_found", "at_least": 0.5}, found=found)
+    assert (seen.verdict, seen.about, seen.observed) == ("fail", "label war", 0.0)
+    (right,) = judged({"metric": "test/worst_label", "at_least": 0.5}, found=found)
+    assert right.verdict == "pass"
+
+
+def test_flips_are_rows_that_lose_their_exact_match_and_labels_that_turn():
+    rows, label = judged(
+        {"metric": "flips/negative", "at_most": 0.3},
+        {"metric": "flips/worst_label", "at_most": 0.3},
+    )
+    found = outcomes()
+    known = found.known
+    before, after = (found.right(found.logits[who]) for who in ("champion", "student"))
+    assert rows.observed == pytest.approx(float((before & ~after).double().mean()))
+    assert int(known.sum()) == rows.rows_used
+    assert label.about.startswith("label ")
+    assert (rows.verdict, label.verdict) == ("pass", "pass")
+
+
+def test_what_attacks_and_corruptions_left_right_is_an_exact_match_too():
+    kept = torch.ones(N, dtype=torch.uint8)
+    kept[: N // 2] = 0
+    robust = {"clean": torch.ones(N), "attack/pgd_linf_0.1": kept}
+    robust |= {f"corruption/noise/{at}": kept for at in (1, 2)}
+    found = outcomes(robust=robust, norms={"pgd_linf_0.1": "linf"})
+    for seen in judged(
+        {"metric": "robust/linf/exact_match", "at_least": 0.4},
+        {"metric": "robust/pgd_linf_0.1/exact_match", "at_least": 0.4},
+        {"metric": "corruption/noise/exact_match", "at_least": 0.4},
+        {"metric": "corruption/mean_exact_match", "at_least": 0.4},
+        found=found,
+    ):
+        assert seen.verdict == "pass"
+        assert seen.observed == pytest.approx(0.5, abs=0.02)
+
+
+def test_rules_of_other_tasks_are_refused_and_no_alarm_of_classes_is_added():
+    rule = {"metric": "test/exact_match", "at_least": 0.5}
+    for_task(parse([rule]), MULTI_LABEL)
+    with pytest.raises(SettingsError, match="task of several labels a row, which has no"):
+        for_task(parse([{"metric": "test/accuracy", "at_least": 0.5}]), MULTI_LABEL)
+    added = beside([rule], MULTI_LABEL)
+    assert [spec.get("metric", spec.get("name")) for spec in added] == [
+        "test/exact_match",
+        "drift/features",
+    ]
