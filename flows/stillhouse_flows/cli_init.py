@@ -12,7 +12,12 @@ data = typer.Typer(help="Look at data before anything is written.", no_args_is_h
 Kind = Literal["auto", "image", "table", "series"]
 KindOption = Annotated[Kind, typer.Option("--kind", help="What a row is; auto looks.")]
 Target = Annotated[
-    str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
+    str | None,
+    typer.Option(
+        "--target",
+        metavar="COLUMN",
+        help="The column to predict; of several labels a row theirs, with commas between.",
+    ),
 ]
 Group = Annotated[
     str | None,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.data.dataset import Dataset, known, row_digests
+from stillhouse.data.targets import counts
 from stillhouse_flows.intake import look
 from stillhouse_flows.intake.hints import Guess, Hints
 from stillhouse_flows.intake.params_text import prepare_text
@@ -35,7 +36,8 @@ def describe(path: Path, root: Path, hints: Hints) -> dict[str, Any]:
         "groups": None if dataset.groups is None else len(set(dataset.groups.tolist())),
         "task": schema.task,
         "classes": _classes(dataset, labelled),
-        "quantity": None if schema.task == "classification" else _quantity(labelled),
+        "quantity": _quantity(labelled) if schema.task == "regression" else None,
+        "labels": _labels(dataset),
         "columns": _columns(guess, dataset),
         "candidates": {part: list(names) for part, names in guess.candidates.items()},
         "split": {**made.split, "rows": made.rows},
@@ -54,6 +56,15 @@ def _classes(dataset: Dataset, labelled: Tensor) -> list[dict[str, Any]]:
     return [
         {"name": name, "rows": count, "share": count / max(len(labelled), 1)}
         for name, count in zip(dataset.classes, counts, strict=True)
+    ]
+
+
+def _labels(dataset: Dataset) -> list[dict[str, Any]]:
+    """Return for each label the rows that have it, and their share of those that are known."""
+    yes, no = counts(dataset.targets) if dataset.schema.labels else ([], [])
+    return [
+        {"name": name, "rows": has, "share": has / max(has + lacks, 1)}
+        for name, has, lacks in zip(dataset.schema.labels, yes, no, strict=True)
     ]
 
 

@@ -29,8 +29,8 @@ def described(found: Mapping[str, Any]) -> None:
     )
     for line in _counted(found):
         console.print(Text(f"  {line}"))
-    if found["classes"]:
-        console.print(_classes(found["classes"]))
+    if found["classes"] or found["labels"]:
+        console.print(_classes(found["classes"] or found["labels"]))
     if any(column["part"] != "channel" for column in found["columns"]):
         console.print()
         console.print(_columns(found["columns"]))
@@ -54,6 +54,8 @@ def _counted(found: Mapping[str, Any]) -> list[str]:
     if found["quantity"]:
         told = "{low:g} to {high:g}, median {median:g}".format(**found["quantity"])
         lines.append(f"the target is a quantity: {told}")
+    if found["labels"]:
+        lines.append(f"a row has several of {len(found['labels'])} labels, or none:")
     if found["groups"]:
         lines.append(f"{found['groups']:,} groups")
     return lines
@@ -131,8 +133,10 @@ def begun(made: "Begun") -> None:
             f"{rows['val']:,} val, {rows['test']:,} test"
         )
     )
-    if made.guess.source.get("target"):
-        console.print(Text(f"  predicted is '{plain(made.guess.source['target'])}'"))
+    if target := made.guess.source.get("target"):
+        several = not isinstance(target, str)
+        what = ", ".join(target) if several else target
+        console.print(Text(f"  predicted {'are' if several else 'is'} '{plain(what, 200)}'"))
     for note in told["notes"]:
         console.print(Text(f"  {plain(note)}"))
     for name in made.written:

@@ -102,3 +102,15 @@ def _require_count(columns: int, where: str) -> None:
             where=where,
             fix="Leave out the rarest.",
         )
+
+
+def several_labels(values: NDArray[Any]) -> bool:
+    """Return whether an array tells of each row which labels it has, and of some row not just
+    one: then it is no one-hot row of a class.
+    """
+    if values.ndim != 2 or values.shape[1] < 2 or values.dtype.kind not in "biuf":
+        return False
+    told = np.where(np.isnan(values), -1, values) if values.dtype.kind == "f" else values
+    if not np.isin(told, (-1, 0, 1)).all():
+        return False
+    return bool(((told == 1).sum(axis=1) != 1).any())

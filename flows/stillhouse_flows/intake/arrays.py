@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from stillhouse.data.archive import array_names, read_arrays
+from stillhouse.data.labels import several_labels
 from stillhouse.errors import SourceError, UsageError
 from stillhouse_flows.intake.hints import By, Guess, Hints
 
@@ -47,6 +48,9 @@ def npz(path: Path, place: str, hints: Hints) -> Guess:
         notes.append(f"rows of {height} × {width} are taken for {what}; --kind says otherwise.")
     if source.get("kind", "image" if inputs.ndim == 4 else "") == "image":
         source |= _pixels(inputs)
+    if "targets" in names and several_labels(found[names["targets"]]):
+        source["task"] = "multi_label"
+        notes.append("a row of the targets may have several labels, or none.")
     by: By = "row"
     if "groups" in names and len(set(found[names["groups"]].tolist())) >= FEW_GROUPS:
         by = "group"

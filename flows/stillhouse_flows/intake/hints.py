@@ -14,7 +14,7 @@ class Hints:
 
     Attributes:
         kind: What rows are; `auto` looks.
-        target: The column to predict.
+        target: The column to predict; of several labels a row their columns, commas between.
         group: A column of patients, wearers or machines that are held out whole.
         time: A column by which the latest rows are held out.
         drop: Columns to leave out.

@@ -158,6 +158,8 @@ def _attack(kind: str) -> dict[str, Any]:
 def _method(plan: Plan) -> str:
     if plan.metric == "r2":
         return "{name: match} # to the teacher's mean; docs/methods lists others"
+    if plan.metric == "map":
+        return "{name: multi_label} # as sure as the teacher is of each label; or ce, its decisions"
     return (
         "{name: kd, temperature: {choice: [1, 2, 4, 8]}} # a space is searched; docs/methods lists "
         "others"
@@ -188,11 +190,12 @@ def _gate(plan: Plan) -> list[str]:
         f"    - {{metric: test/{plan.metric}, at_least: {plan.student_bound:g}}} # of the "
         f"population, not only of {plan.rows['test']:,} test rows"
     )
-    paired = {"r2": "rmse", "auc": "auc"}.get(plan.metric, "accuracy")
+    paired = {"r2": "rmse", "auc": "auc", "map": "exact_match"}.get(plan.metric, "accuracy")
+    under = "exact_match" if plan.metric == "map" else "accuracy"
     shown = plan.metric != "r2" and plan.baseline.counted(plan.rows["test"]) >= ENOUGH
     margin = f", margin: {MARGIN:g}" if shown else ""
     may = " # what a smaller model may cost" if shown else ""
-    watched = ["    - {metric: robust/linf/accuracy, at_least: 0.3, gates: false}"]
+    watched = [f"    - {{metric: robust/linf/{under}, at_least: 0.3, gates: false}}"]
     watched = watched if plan.metric != "r2" else []
     return [
         "gate:",

@@ -223,7 +223,8 @@ def _try(dataset: Dataset, split: Split) -> tuple[Split, Prepared] | None:
             return None
     rows = int(known(dataset.targets).sum())
     classes = set(ready.train.labelled.targets.tolist()) if dataset.classes else set()
-    whole = all(set(part.targets.tolist()) >= classes for part in (ready.val, ready.test))
+    parts = (ready.val, ready.test) if dataset.classes else ()
+    whole = all(set(part.targets.tolist()) >= classes for part in parts)
     fair = len(ready.val) >= 0.4 * split.val * rows and (
         0.5 * split.test * rows <= len(ready.test) <= 2 * split.test * rows
     )
@@ -264,8 +265,8 @@ def sized(spec: dict[str, Any], dataset: Dataset) -> Net:
 
 def _teacher(dataset: Dataset, train: int, baseline: Baseline) -> dict[str, Any]:
     if dataset.schema.kind == "table" and baseline.name == LINE:
-        of_classes = dataset.schema.task == "classification"
-        line = "logistic_regression" if of_classes else "linear_regression"
+        quantity = dataset.schema.task == "regression"
+        line = "linear_regression" if quantity else "logistic_regression"
         rare = {"balanced": True} if baseline.metric == "balanced_accuracy" else {}
         return {"name": "sklearn", "estimator": line, **rare}
     if dataset.schema.kind == "table":
@@ -341,11 +342,11 @@ def read(guess: Guess, root: Path) -> tuple[Guess, Dataset]:
         warnings.simplefilter("always")
         dataset: Dataset = source.read(root)
     said = [str(told.message) for told in caught if isinstance(told.message, DataNotice)]
-    quantity = dataset.schema.quantity
+    wide = dataset.schema.quantity or dataset.schema.labels
     rows = replace(
         dataset,
         inputs=dataset.inputs.float(),
-        targets=dataset.targets.float() if quantity else dataset.targets.long(),
+        targets=dataset.targets.float() if wide else dataset.targets.long(),
         rows=dataset.rows.long(),
     )
     return replace(guess, notes=(*guess.notes, *said)), rows

@@ -57,13 +57,16 @@ def guess(path: Path, place: str, hints: Hints) -> Guess:
         UsageError: A named column is not there, or no column is evidently the target.
     """
     read = _read(path, hints)
-    _require_columns(read.cells, hints, path.name)
+    labels = _labels(read.cells, hints.target)
+    _require_columns(read.cells, hints, path.name, labels)
     candidates = {
         "targets": roles.targets(read.columns),
         "groups": roles.groups(read.cells, read.columns, read.missing),
         "times": roles.times(read.cells, read.columns, read.missing),
         "keys": roles.keys(read.columns, len(read.cells.lines)),
     }
+    if labels:
+        return _table(path, place, hints, read, candidates, labels)
     target = hints.target or roles.evident(read.columns)
     if target is None:
         named = ", ".join(candidates["targets"]) or "none looks like classes"
@@ -114,8 +117,16 @@ def _cells(path: Path, target: str) -> tuple[Cells, str]:
     return read_cells(path, target=target, encoding=ENCODINGS[-1]), ENCODINGS[-1]
 
 
-def _require_columns(cells: Cells, hints: Hints, file: str) -> None:
-    for what, name in (("target", hints.target), ("group", hints.group), ("time", hints.time)):
+def _labels(cells: Cells, target: str | None) -> tuple[str, ...]:
+    """Return the columns of several labels a row; none where one column is named, or none."""
+    if target is None or target in cells.columns or "," not in target:
+        return ()
+    return tuple(name.strip() for name in target.split(",") if name.strip())
+
+
+def _require_columns(cells: Cells, hints: Hints, file: str, labels: tuple[str, ...]) -> None:
+    targets = [("target", name) for name in labels or (hints.target,)]
+    for what, name in (*targets, ("group", hints.group), ("time", hints.time)):
         if name is not None and name not in cells.columns:
             fix = nearest(name, list(cells.columns))
             raise UsageError(f"there is no column '{name}'.", where=f"--{what}, {file}", fix=fix)
@@ -126,19 +137,28 @@ def _require_columns(cells: Cells, hints: Hints, file: str) -> None:
 
 
 def _table(
-    path: Path, place: str, hints: Hints, read: Read, candidates: dict[str, list[str]]
+    path: Path,
+    place: str,
+    hints: Hints,
+    read: Read,
+    candidates: dict[str, list[str]],
+    labels: tuple[str, ...] = (),
 ) -> Guess:
-    target, notes = str(hints.target), list[str]()
-    group = hints.group or next((name for name in candidates["groups"] if name != target), None)
+    targets, notes = labels or (str(hints.target),), list[str]()
+    group = hints.group or next(
+        (name for name in candidates["groups"] if name not in targets), None
+    )
     few = 0 if hints.group or group is None else _distinct(read.columns, group)
     if 0 < few < roles.MIN_GROUPS:
         said = f"{group} has only {few} values: rows are not held out by it; it stays a feature."
         group = None
         notes.append(said)
     time = hints.time or (
-        next((name for name in candidates["times"] if name != target), None) if not group else None
+        next((name for name in candidates["times"] if name not in targets), None)
+        if not group
+        else None
     )
-    taken = {target: "target"} | {
+    taken = dict.fromkeys(targets, "target") | {
         name: part for name, part in ((group, "group"), (time, "time")) if name
     }
     key = next(
@@ -156,18 +176,20 @@ def _table(
     source: dict[str, Any] = {
         "name": "parquet" if path.suffix == ".parquet" else "csv",
         "path": place,
-        "target": target,
+        "target": list(labels) or targets[0],
         **{part: name for name, part in taken.items() if part != "target"},
         **({"drop": list(dropped)} if dropped else {}),
         **({"kinds": {column.name: "category" for column in coded}} if coded else {}),
-        **({"task": "regression"} if _quantity(read.columns, target) else {}),
+        **_task(read.columns, targets),
         **({"units": units} if units else {}),
         **read.settings,
     }
     notes += [f"{name} is left out: {why}." for name, why in dropped.items() if why]
     notes += [f"{column.name} is read as categories: {column.why}." for column in coded]
-    if "task" in source:
-        notes.append(f"{target} is a quantity: its mean is told; bin it first if you want classes.")
+    if source.get("task") == "regression":
+        notes.append(
+            f"{targets[0]} is a quantity: its mean is told; bin it first if you want classes."
+        )
     by: By = "group" if group else "time" if time else "row"
     return Guess(source, by, tuple(notes), tuple(columns), candidates)
 
@@ -196,6 +218,12 @@ def _part(read: Read, column: Facts, taken: dict[str, str], drop: Sequence[str])
 
 def _whole(read: Read, name: str) -> bool:
     return all(whole(cell) is not None for cell in read.cells.columns[name])
+
+
+def _task(columns: Sequence[Facts], targets: tuple[str, ...]) -> dict[str, str]:
+    if len(targets) > 1:
+        return {"task": "multi_label"}
+    return {"task": "regression"} if _quantity(columns, targets[0]) else {}
 
 
 def _quantity(columns: Sequence[Facts], target: str) -> bool:

@@ -14,7 +14,7 @@ from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.data.codes import class_codes, group_code
 from stillhouse.data.columns import feature_of_values
 from stillhouse.data.dataset import UNLABELLED, Dataset
-from stillhouse.data.labels import labels_of
+from stillhouse.data.labels import labels_of, several_labels
 from stillhouse.data.rows import Rows, read_rows, rows_of_inputs, shaped
 from stillhouse.data.schema import Feature, Kind, Schema
 from stillhouse.data.source import Source
@@ -266,7 +266,7 @@ def _require_image(inputs: NDArray[np.float32], where: str) -> None:
 def _one_a_row(values: NDArray[Any], rows: int, where: str) -> NDArray[Any]:
     if values.size != rows or (values.ndim > 1 and values.shape[0] != rows) or values.ndim == 0:
         matrix = values.ndim == 2 and values.shape[0] == rows
-        if matrix and _several(values):
+        if matrix and several_labels(values):
             raise SourceError(
                 f"its shape is {values.shape}, and rows have several labels or none.",
                 where=where,
@@ -282,13 +282,6 @@ def _one_a_row(values: NDArray[Any], rows: int, where: str) -> NDArray[Any]:
             f"its shape is {values.shape}, but there are {rows} rows.", where=where, fix=fix
         )
     return values.reshape(rows)
-
-
-def _several(values: NDArray[Any]) -> bool:
-    """Whether a matrix tells of each row which labels it has, and of some row not just one."""
-    if values.dtype.kind not in "biuf" or not np.isin(values, (0, 1)).all():
-        return False
-    return bool((values.sum(axis=1) != 1).any())
 
 
 def _texts(values: NDArray[Any]) -> list[str]:
