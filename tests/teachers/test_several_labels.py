@@ -230,3 +230,23 @@ def test_a_stored_model_of_scikit_learn_says_the_chance_of_each_label(tmp_path):
     torch.testing.assert_close(answers.sigmoid(), torch.from_numpy(wanted).float())
     with pytest.raises(SourceError, match="decisions alone do not say how sure"):
         Decider(model, SCHEMA, where="the model")
+
+
+def test_labels_in_another_order_are_refused_and_the_order_that_fits_is_told():
+    from stillhouse.clock import ManualClock
+    from stillhouse.teachers.probe import Job, probe
+    from stillhouse.teachers.teacher import oracle
+
+    data, noise = news(), torch.randn(260, 3, generator=torch.Generator().manual_seed(1))
+
+    def looked(line: torch.Tensor, doubt: float = 0.0) -> None:
+        def answer(inputs: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return inputs @ line.T + doubt * noise[rows]
+
+        probe(oracle(answer), data, Job(100, 0), ManualClock())
+
+    looked(LINE)
+    looked(LINE, doubt=9.0)
+    looked(torch.zeros_like(LINE), doubt=1.0)
+    with pytest.raises(SourceError, match=r"another order.*classes: \['art', 'war', 'music'\]"):
+        looked(LINE[[2, 0, 1]])

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from stillhouse.clock import Clock
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.errors import SourceError, StillhouseError
+from stillhouse.evaluation.ranking import auc
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.teachers.ask import ask, naming
 from stillhouse.teachers.teacher import Oracle
@@ -18,6 +20,9 @@ STEADY = 1e-3  # of a probability: other company in a batch moves a row's answer
 # Another order of the classes is told only where it would be right in most rows, and where there
 # are rows enough that no order of C classes fits by luck.
 RIGHT, ROWS_A_CLASS = 0.5, 5
+# The same of labels, of which more fit by luck: those with so many rows of either kind, at most so
+# many of them, each ranked so much better than by chance (2 AUC − 1).
+ROWS_A_LABEL, MOST_LABELS, RANKED = 10, 100, 0.6
 UNEVEN = 0.8  # share of one class beyond which accuracy praises whoever says nothing else
 LONG = 60.0  # seconds of a job that are worth a word before it begins
 
@@ -125,6 +130,7 @@ def probe(oracle: Oracle, val: Dataset, job: Job, clock: Clock) -> Probe:
     comparable = known(some.targets) & task_of(some.schema).decides
     told, targets = answers[comparable].argmax(dim=1), some.targets[comparable].long()
     _require_order(told, targets, some.classes)
+    require_label_order(answers, some)
     return Probe(
         rows=len(some),
         labelled=len(targets),
@@ -192,6 +198,45 @@ def _require_order(told: Tensor, targets: Tensor, classes: tuple[str, ...]) -> N
         where="teacher",
         fix=f"Name its classes by column; these would fit: classes: {names}.",
     )
+
+
+def require_label_order(answers: Tensor, some: Dataset) -> None:
+    """Refuse a teacher whose columns rank other labels than their own.
+
+    Args:
+        answers: Its log-odds [N, L].
+        some: The rows, of which some labels are known; rows without labels are not looked at.
+
+    Raises:
+        SourceError: In another order its columns rank the labels far better.
+    """
+    names, told = some.schema.labels, some.targets
+    seen = [
+        at
+        for at in range(len(names))
+        if min(int((told[:, at] == side).sum()) for side in (0, 1)) >= ROWS_A_LABEL
+    ][:MOST_LABELS]
+    if len(seen) < 2:
+        return
+    table = np.array([[_ranked(answers[:, c], told[:, at]) for at in seen] for c in seen])
+    columns, meant = linear_sum_assignment(-table)
+    as_it_is, reordered = float(table.trace()) / len(seen), float(table[columns, meant].mean())
+    if reordered < RANKED or reordered < 2 * as_it_is:
+        return
+    order = list(names)
+    for column, label in zip(columns, meant, strict=True):
+        order[seen[column]] = names[seen[label]]
+    raise SourceError(
+        f"its labels seem to stand in another order: as it is its columns rank their labels "
+        f"{as_it_is:.2f} better than chance (2 AUC − 1), reordered {reordered:.2f}.",
+        where="teacher",
+        fix=f"Name its labels by column; these would fit: classes: {order}.",
+    )
+
+
+def _ranked(scores: Tensor, told: Tensor) -> float:
+    there = ~told.isnan()
+    return 2 * auc(scores[there].double().numpy(), (told[there] == 1).numpy()) - 1
 
 
 def _commonest(targets: Tensor) -> float:
