@@ -12,7 +12,7 @@ from stillhouse.models.onnx_graph import OPERATORS, Graph
 RNG = np.random.default_rng(0)
 
 
-def built(nodes, shape, **weights):
+def built(nodes, shape, opset=17, **weights):
     """A model from nodes; weights are float arrays, or whole numbers for shapes and axes."""
     held = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
     graph = helper.make_graph(
@@ -22,7 +22,7 @@ def built(nodes, shape, **weights):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", None])],
         held,
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
 def drawn(*shape):
@@ -71,6 +71,51 @@ def test_a_graph_answers_as_the_runtime_does_and_has_a_gradient(model, shape):
     torch.testing.assert_close(told.detach(), wanted, atol=1e-5, rtol=1e-5)
     [slope] = torch.autograd.grad(told[:, 0].sum(), rows)
     assert (slope != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "weights"),
+    [
+        ("Abs", {}, {}),
+        ("Erf", {}, {}),
+        ("Gelu", {}, {}),
+        ("Gelu", {"approximate": "tanh"}, {}),
+        ("HardSigmoid", {"alpha": 0.3}, {}),
+        ("HardSwish", {}, {}),
+        ("LayerNormalization", {"epsilon": 1e-3}, {"s": drawn(6), "b": drawn(6)}),
+        ("Max", {}, {"a": drawn(6)}),
+        ("Min", {}, {"a": drawn(6)}),
+        ("Mish", {}, {}),
+        ("PRelu", {}, {"a": drawn(6)}),
+        ("Selu", {}, {}),
+        ("Softplus", {}, {}),
+        ("Softsign", {}, {}),
+    ],
+)
+def test_an_elementwise_operator_is_the_runtimes(kind, told, weights):
+    model = built([node(kind, ["x", *weights], "y", **told)], (6,), opset=20, **weights)
+    rows = 2 * torch.tensor(drawn(7, 6))
+    wanted = Session(model.SerializeToString()).ask(rows)
+    torch.testing.assert_close(Graph(model)(rows), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_operators_of_positive_numbers_and_of_maps_are_the_runtimes():
+    model = built(
+        [
+            node("GlobalMaxPool", ["x"], "1"),
+            node("Flatten", ["1"], "2"),
+            node("Exp", ["2"], "3"),
+            node("Log", ["3"], "4"),
+            node("Reciprocal", ["3"], "5"),
+            node("ReduceSum", ["5", "axes"], "6"),
+            node("Add", ["4", "6"], "y"),
+        ],
+        (3, 4, 4),
+        axes=np.array([1]),
+    )
+    rows = torch.tensor(drawn(5, 3, 4, 4))
+    wanted = Session(model.SerializeToString()).ask(rows)
+    torch.testing.assert_close(Graph(model)(rows), wanted, atol=1e-5, rtol=1e-5)
 
 
 def test_an_operator_without_a_gradient_is_named():

@@ -1,6 +1,6 @@
 """An ONNX graph as a torch module, node by node, for the gradients that ONNX Runtime does not give.
 
-A dozen or two of operators, those of plain classifiers. Whoever uses it compares its answers with
+Some fifty operators, those of plain classifiers. Whoever uses it compares its answers with
 the file's own: what it computes differently must never decide anything.
 """
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stillhouse.errors import SourceError
+from stillhouse.models.onnx_elementwise import ELEMENTWISE
 
 if TYPE_CHECKING:
     import onnx
@@ -297,4 +298,5 @@ OPERATORS: dict[str, Operator] = {
     "Clip": _clip,
     "Cast": _cast,
     "Constant": lambda *, value: value,
+    **ELEMENTWISE,
 }
