@@ -71,7 +71,7 @@ def test_workers_end_when_their_parent_does(tmp_path: Path, number: signal.Signa
         pids = [int(p.name) for p in tmp_path.glob("*")]
         assert all(_runs(pid) for pid in pids)
         parent.send_signal(number)
-        _until(lambda: not any(_runs(pid) for pid in pids), seconds=3)
+        _until(lambda: not any(_runs(pid) for pid in pids))
     finally:
         parent.kill()
         parent.wait()
