@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stillhouse.evaluation.intervals import bootstrap
 from stillhouse.evaluation.tasks import Regression
-from stillhouse.robustness.corruption import SEVERITIES, Corruption, corrupt
+from stillhouse.robustness.corruption import SEVERITIES, Corruption
 from stillhouse.robustness.subject import Subject
 
 
@@ -95,7 +95,7 @@ class Misses:
 
 def missed(subject: Subject, task: Regression, corruptions: Mapping[str, Corruption]) -> Misses:
     """Ask the deployed model about the rows as they are, and under every corruption at five
-    severities; each draws the same numbers, so that only the severity differs.
+    severities.
 
     Args:
         subject: Who is asked; targets are quantities.
@@ -110,23 +110,7 @@ def missed(subject: Subject, task: Regression, corruptions: Mapping[str, Corrupt
         return -task.merit(subject.answer(inputs), subject.targets)
 
     under = [
-        Missed(
-            name,
-            torch.stack(
-                [
-                    errors(
-                        corrupt(
-                            corruption,
-                            subject.inputs,
-                            severity=severity,
-                            space=subject.space,
-                            generator=subject.generator(f"corruption_{name}"),
-                        )
-                    )
-                    for severity in SEVERITIES
-                ]
-            ),
-        )
+        Missed(name, torch.stack([errors(inputs) for inputs in subject.under(name, corruption)]))
         for name, corruption in corruptions.items()
     ]
     return Misses(errors(subject.inputs), under)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stillhouse.evaluation.intervals import bootstrap
 from stillhouse.evaluation.metrics import correct, ece
-from stillhouse.robustness.corruption import SEVERITIES, Corruption, corrupt
+from stillhouse.robustness.corruption import SEVERITIES, Corruption
 from stillhouse.robustness.subject import Subject
 
 
@@ -51,24 +51,14 @@ class Shift:
 
 
 def shifted(name: str, corruption: Corruption, subject: Subject) -> Shift:
-    """Ask the deployed model about rows under all five severities; each draws the same numbers, so
-    that only the severity differs.
+    """Ask the deployed model about rows under all five severities.
 
     Raises:
         CorruptionFailed: It returned what no model can be asked about.
     """
     right, errors = [], []
-    for severity in SEVERITIES:
-        generator = subject.generator(f"corruption_{name}")
-        logits = subject.answer(
-            corrupt(
-                corruption,
-                subject.inputs,
-                severity=severity,
-                space=subject.space,
-                generator=generator,
-            )
-        )
+    for inputs in subject.under(name, corruption):
+        logits = subject.answer(inputs)
         right.append(correct(logits, subject.targets))
         errors.append(ece(logits, subject.targets))
     return Shift(name, torch.stack(right), tuple(errors))

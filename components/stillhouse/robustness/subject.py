@@ -3,7 +3,7 @@ word.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stillhouse.attacks.space import Space
 from stillhouse.evaluation.metrics import correct
+from stillhouse.robustness.corruption import SEVERITIES, Corruption, corrupt
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,19 @@ class Subject:
     def only(self, rows: Tensor) -> "Subject":
         """Return the same examination of some of its rows [B], positions."""
         return replace(self, inputs=self.inputs[rows], targets=self.targets[rows])
+
+    def under(self, name: str, corruption: Corruption) -> Iterator[Tensor]:
+        """Yield the rows [N, *shape] corrupted at each of the five severities; all draw the same
+        numbers, so that only the severity differs.
+
+        Raises:
+            CorruptionFailed: It returned what no model can be asked about.
+        """
+        for severity in SEVERITIES:
+            generator = self.generator(f"corruption_{name}")
+            yield corrupt(
+                corruption, self.inputs, severity=severity, space=self.space, generator=generator
+            )
 
     def generator(self, label: str) -> torch.Generator:
         """Return a generator of its own for each label, so that leaving one out or adding one

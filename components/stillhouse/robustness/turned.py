@@ -16,7 +16,7 @@ from stillhouse.evaluation import labels
 from stillhouse.evaluation.intervals import bootstrap, proportion
 from stillhouse.robustness.adversarial import Result, worst
 from stillhouse.robustness.case import Case
-from stillhouse.robustness.corruption import SEVERITIES, Corruption, corrupt
+from stillhouse.robustness.corruption import SEVERITIES, Corruption
 from stillhouse.robustness.subject import Subject
 
 Tell = Callable[[Tensor], Tensor]
@@ -182,20 +182,7 @@ def turned(
             )
         attacks.append(Result(case, clean & right(moved), moved))
     under = {
-        name: torch.stack(
-            [
-                right(
-                    corrupt(
-                        corruption,
-                        subject.inputs,
-                        severity=severity,
-                        space=subject.space,
-                        generator=subject.generator(f"corruption_{name}"),
-                    )
-                )
-                for severity in SEVERITIES
-            ]
-        )
+        name: torch.stack([right(inputs) for inputs in subject.under(name, corruption)])
         for name, corruption in corruptions.items()
     }
     return Turned(clean, attacks, under)
