@@ -379,7 +379,11 @@ def test_a_model_that_draws_is_judged_by_votes():
     assert FGSM()(net(), inputs, targets, THREAT).votes == 1
 
 
-GOOD = {"epsilon": 0.1, "rows": torch.rand(5, 6), "targets": torch.zeros(5, dtype=torch.int64)}
+GOOD = {
+    "epsilon": 0.1,
+    "rows": torch.linspace(0.1, 0.9, 30).reshape(5, 6),  # Silent calls each of them class 2
+    "targets": torch.zeros(5, dtype=torch.int64),
+}
 
 
 class Silent(nn.Module):

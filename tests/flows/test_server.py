@@ -68,6 +68,12 @@ def test_a_server_is_started_once_and_found_again(kept: Kept):
     assert (kept.root / ".stillhouse" / "prefect" / "server.log").stat().st_mode & 0o077 == 0
 
 
+def test_a_terminal_that_interrupts_us_leaves_the_server_to_us(kept: Kept):
+    assert kept.server.process is not None
+    ours, its = os.getpgid(0), os.getpgid(kept.server.process.pid)
+    assert ours != its, "a Ctrl-C goes to the whole group: the run would ask a server that is gone"
+
+
 def test_runs_that_a_killed_one_left_open_are_closed_and_those_of_others_are_not(
     kept: Kept, tmp_path: Path
 ):

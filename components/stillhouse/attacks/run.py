@@ -90,7 +90,7 @@ def run_attack(
         clean = judge.right(found, goals, check=True)
         right = torch.nonzero(clean).flatten()
         if not attack.brought:  # else it looks at what it has brought
-            require_gradients(attack, seen, found[right])
+            require_gradients(attack, seen, found)
         parts = [right] if attack.at_once else _parts(right, batch, join=attack.joins_few)
         done = 0
         for rows in (part for part in parts if len(part) and not asked.spent):
