@@ -127,7 +127,7 @@ def start(root: Path, *, services: bool = False) -> Server:
             stderr=log,
             cwd=home,
             preexec_fn=die_with_parent,
-            start_new_session=True,  # a terminal's Ctrl-C is ours: the run still tells it how it ended
+            start_new_session=True,  # a Ctrl-C is ours: the run tells it how it ended
         )
     finally:
         os.close(log)
