@@ -1,4 +1,4 @@
-"""What `stillhouse deploy` asks for and refuses; that it works is seen in test_scheduled."""
+"""What `stillhouse deploy` asks for and refuses; that it works is seen in test_scheduled, a story."""
 
 from pathlib import Path
 from string import Template

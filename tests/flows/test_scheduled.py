@@ -6,7 +6,7 @@ import pytest
 from flows.team import OFTEN, Team, team
 from integration.house import WARNINGS
 
-pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings(*WARNINGS)]
+pytestmark = [pytest.mark.stories, pytest.mark.integration, pytest.mark.filterwarnings(*WARNINGS)]
 
 
 @pytest.fixture(scope="module")

@@ -58,16 +58,21 @@ def runs(registry: Registry) -> list[str]:
 
 LOSES_ANSWERS: tuple[tuple[Kind, str], ...] = (
     ("drop_after", "model-versions/create"),
-    ("unavailable_after", "model-versions/create"),
-    ("half", "model-versions/create"),
     ("duplicate", "model-versions/create"),
     ("drop_after", "runs/create"),
+)
+ALSO: tuple[tuple[Kind, str], ...] = (
+    ("unavailable_after", "model-versions/create"),
+    ("half", "model-versions/create"),
     ("half", "runs/search"),
     ("error_before", "logged-models"),
 )
 
 
-@pytest.mark.parametrize(("kind", "path"), LOSES_ANSWERS)
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [*LOSES_ANSWERS, *(pytest.param(*lost, marks=pytest.mark.stories) for lost in ALSO)],
+)
 def test_a_student_is_one_version_of_one_run_whatever_the_network_does(
     kind: Kind, path: str, registry: Registry, proxy: Proxy
 ) -> None:
