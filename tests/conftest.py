@@ -53,8 +53,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(_scope(item.nodeid), len(places)))
 
 
+def pytest_collectstart(collector: pytest.Collector) -> None:
+    """What a file of tests draws when it is imported is the same each time, whatever was imported
+    before it.
+    """
+    if isinstance(collector, pytest.Module):
+        _seed()
+
+
 @pytest.fixture(autouse=True)
 def _seeds() -> None:
+    _seed()
+
+
+def _seed() -> None:
     import numpy as np
     import torch
 
