@@ -105,6 +105,28 @@ class Partly:
     delta: float
 
 
+@dataclass(frozen=True)
+class Settled:
+    """Right or wrong of two models, on the rows that were looked at before the verdict on their
+    difference was settled.
+
+    Attributes:
+        outcomes: By model, bool [seen], in the random order in which they were looked at.
+        total: N rows that there are.
+        margin: Of the rule.
+        level: Of the test on all rows, decided before anything was seen.
+        delta: How often, at most, that test would have said something else.
+        passes: What it is foreseen to say.
+    """
+
+    outcomes: Mapping[str, NDArray[bool_]]
+    total: int
+    margin: float
+    level: float
+    delta: float
+    passes: bool
+
+
 Measured = Rows | Exact | Resampled | Errors | Ranked | Groups | Partly
 
 
@@ -122,6 +144,7 @@ class Evidence:
             undecided, since "could not" is not "is none".
         frozen: Which of the rows [rows] the champion was tested on, bool; None where all of them
             are, or nobody knows.
+        faced: Student and champion under the attacks that both were under, by metric.
     """
 
     measured: Mapping[str, Measured]
@@ -130,6 +153,7 @@ class Evidence:
     champion: str | None = None
     incomparable: str = ""
     frozen: NDArray[bool_] | None = None
+    faced: Mapping[str, Rows | Settled] = field(default_factory=dict)
 
     def of(self, metric: str) -> Measured | None:
         """Return what is known of a metric; None if it could not be measured.

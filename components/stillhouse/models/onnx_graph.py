@@ -21,7 +21,8 @@ Operator = Callable[..., Tensor]
 
 
 class Graph(nn.Module):
-    """A model with one output, and one input of rows or a column [B] an input.
+    """A model with one output, and one input of rows or a column [B] an input; a category that the
+    model takes as text is given by its code.
 
     Args:
         model: As `onnx_file.read` returns it; its weights are copied.
@@ -51,6 +52,10 @@ class Graph(nn.Module):
         self.given, self.told = [one.name for one in inputs], graph.output[0].name
         self.steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
         for node in graph.node:
+            if node.op_type == "LabelEncoder" and self.columns and node.input[0] in self.given:
+                # rows hold a category's code, so that nothing is left to look up
+                self.steps.append((_as_it_is, list(node.input), list(node.output), {}))
+                continue
             if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
                 raise SourceError(
                     f"there is no gradient for its operator {node.op_type}.",
@@ -92,6 +97,10 @@ def _value(attribute: "onnx.AttributeProto") -> Any:
     if attribute.type == AttributeProto.TENSOR:
         return torch.tensor(numpy_helper.to_array(value))
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _as_it_is(code: Tensor) -> Tensor:
+    return code
 
 
 def _gemm(

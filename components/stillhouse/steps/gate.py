@@ -24,7 +24,7 @@ from stillhouse.gating.metrics import ALARMS, CATALOGUE, DRIFT, find, known_metr
 from stillhouse.gating.rule import Rule
 from stillhouse.gating.settings import parse
 from stillhouse.gating.sliced import Slice
-from stillhouse.gating.verdict import Verdict, judge
+from stillhouse.gating.verdict import Verdict, decides, judge
 from stillhouse.release.manifest import student_fingerprint
 from stillhouse.robustness.adversarial import transfers
 from stillhouse.robustness.case import make_cases
@@ -33,6 +33,7 @@ from stillhouse.steps.champion import CHAMPION as CHAMPION
 from stillhouse.steps.champion import CHAMPION_MODEL as CHAMPION_MODEL
 from stillhouse.steps.champion import Champion, ask_champion
 from stillhouse.steps.examined import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
+from stillhouse.steps.faced import against
 from stillhouse.steps.step import Job, Metrics, Step
 from stillhouse.validation.drift import Drift, drift
 from stillhouse.workspace import StepFiles
@@ -127,6 +128,10 @@ def run(job: Job) -> Metrics:
     )
     judged.refuse_odd(found, test)
     frozen = champion.frozen(short_keys(test)) if champion.about else None
+    alpha = champion.alpha(settings.alpha, life=settings.life)
+    level = alpha / max(1, sum(decides(rule) for rule in rules))
+    faced = against(job, rules, champion, test, level, frozen=frozen is None)
+    found = replace(found, faced=faced.faced, not_faced=faced.why_not)
     evidence = collect(
         found,
         {rule.metric for rule in rules},
@@ -134,7 +139,7 @@ def run(job: Job) -> Metrics:
         incomparable=champion.incomparable,
         frozen=frozen,
     )
-    verdict = judge(rules, evidence, champion.alpha(settings.alpha, life=settings.life))
+    verdict = judge(rules, evidence, alpha)
     about = {
         "student": student_fingerprint(job.files.workspace),
         "champion": champion.entry,
@@ -148,7 +153,7 @@ def run(job: Job) -> Metrics:
     if found.point is not None:
         about["operating_point"] = asdict(found.point)
     job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
-    job.files.write_tensors("gate/outcomes.safetensors", kept(found, champion))
+    job.files.write_tensors("gate/outcomes.safetensors", {**kept(found, champion), **faced.kept()})
     return _metrics(verdict)
 
 

@@ -62,4 +62,7 @@ def test_an_arm_that_was_not_trained_leaves_the_rule_open():
 
 def test_only_what_is_right_or_wrong_for_both_can_be_compared():
     with pytest.raises(SettingsError, match="row by row"):
+        Paired(metric="robust/pgd_linf_0.1/accuracy", against="champion")
+    with pytest.raises(SettingsError, match="nobody attacks teacher"):
         Paired(metric="robust/linf/accuracy", against="teacher")
+    assert Paired(metric="robust/linf/accuracy", against="champion").margin is None

@@ -6,13 +6,14 @@ from stillhouse.errors import SettingsError
 from stillhouse.evaluation.paired import pairs
 from stillhouse.gating import metrics
 from stillhouse.gating.differences import DifferenceTest, affordable
-from stillhouse.gating.evidence import Errors, Evidence, Measured, Ranked, Rows
+from stillhouse.gating.evidence import Errors, Evidence, Measured, Ranked, Rows, Settled
 from stillhouse.gating.frozen import both, restricted
 from stillhouse.gating.matched import MatchedTest, affordable_margin
 from stillhouse.gating.ranked import AreaDifferenceTest, areas
 from stillhouse.gating.ranked import affordable_margin as area_margin
 from stillhouse.gating.resampled import resample_difference
 from stillhouse.gating.rule import Asked, Direction, Rule
+from stillhouse.gating.settled import SettledTest
 
 
 class Paired(Rule):
@@ -20,7 +21,8 @@ class Paired(Rule):
     bound of (student − other) is above −margin; of errors, the upper bound is below the margin.
 
     Args:
-        metric: Right or wrong, or an error, by row for both models.
+        metric: Right or wrong, or an error, by row for both models. Under attack the champion is
+            attacked as the student was.
         against: The teacher, the champion in production, or a control arm (seed 0 with seed 0).
         margin: As a share: 0.06 is six points; of an error in its own unit. 0 demands that the
             student is better, a negative margin by how much. Left out: the smallest at which an
@@ -28,8 +30,8 @@ class Paired(Rule):
         gates: False: only watched.
 
     Raises:
-        SettingsError: The metric has no outcome by row for two models, or the margin of a share is
-            none.
+        SettingsError: The metric has no outcome by row for two models, or not for this one, or the
+            margin of a share is none.
     """
 
     def __init__(
@@ -48,13 +50,19 @@ class Paired(Rule):
                 where="gate.rules",
                 fix=f"Compare {can}, or bound it with at_least or at_most.",
             )
+        if known.faced and against != "champion":
+            raise SettingsError(
+                f"nobody attacks {against}, so that '{metric}' compares with the champion alone.",
+                where="gate.rules.against",
+                fix="Write against: champion, or bound it with at_least.",
+            )
         if known.unit == "share" and margin is not None and not -1 <= margin <= 1:
             raise SettingsError(
                 f"the margin {margin:g} of '{metric}' is no share.",
                 where="gate.rules.margin",
                 fix="Write 0.06 for six points.",
             )
-        self.less = known.less
+        self.less, self.faced = known.less, known.faced
         self.metric, self.against, self.margin, self.gates = metric, against, margin, gates
 
     @property
@@ -68,7 +76,10 @@ class Paired(Rule):
             return Asked(None, way, "share", applies=False, why="nothing is in production yet.")
         if self.against == "champion" and evidence.incomparable:
             return Asked(bound, way, "share", why=evidence.incomparable)
-        found = evidence.of(self.metric)
+        faced = evidence.faced.get(self.metric)
+        if isinstance(faced, Settled):
+            return self._settled(faced)
+        found = faced if self.faced else evidence.of(self.metric)
         asked = None if found is None else self._of(found, level)
         if found is None or asked is None:
             why = evidence.unmeasured.get(
@@ -99,9 +110,15 @@ class Paired(Rule):
         inside = None if frozen is None or not frozen.any() else restricted(found, frozen)
         before = None if inside is None else self._of(inside, level)
         if before is None:
-            why = f"none of the rows that {evidence.champion} was tested on is among today's."
+            why = f"none of the rows that {evidence.champion} was tested on is among those."
             return Asked(asked.bound, asked.direction, asked.unit, why=why)
         return both(asked, before, evidence.champion)
+
+    def _settled(self, found: Settled) -> Asked:
+        """Return the question that some of the rows settled: no other rule asks it."""
+        test = SettledTest(found)
+        observed, bound = test.pairs.difference, self._bound(found.margin)
+        return Asked(bound, ">=", "share", observed=observed, test=test, about=test.seen)
 
     def _bound(self, margin: float) -> float:
         return (margin if self.less else -margin) + 0.0
