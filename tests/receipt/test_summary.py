@@ -26,6 +26,15 @@ def test_a_row_tells_mark_bound_observed_and_interval(made):
     assert "(watched)" in found.rows[-1].name
 
 
+def test_a_rule_under_attack_tells_how_many_rows_of_the_champion_settled_it(made):
+    receipt = dict(made("promoted").receipt)
+    [clean] = [r for r in receipt["rules"] if r["name"] == "test/accuracy vs champion"]
+    attacked = {**clean, "name": "under", "metric": "robust/linf/accuracy", "rows_used": 96}
+    found = summary({**receipt, "rules": [clean, attacked]}, version=7).rows
+    assert found[0].note.startswith("−")
+    assert found[1].note == f"96 of {clean['rows_total']}"
+
+
 def test_a_rule_against_no_champion_is_told_as_not_asked(made):
     row = next(
         r for r in summary(made("first").receipt).rows if r.name.startswith("Against the champion")

@@ -114,11 +114,11 @@ def summary(receipt: Json, *, version: int | None = None) -> Summary:
 
 def _row(rule: Ruled, receipt: Json) -> Row:
     flips = receipt["flips"]
-    note = (
-        f"−{flips['negative']} +{flips['positive']}"
-        if rule.against == "champion" and flips["against"]
-        else ""
-    )
+    note = ""
+    if rule.metric.startswith("robust/"):  # the champion's rows are looked at until it is settled
+        note = rule.seen if rule.against else ""
+    elif rule.against == "champion" and flips["against"]:
+        note = f"−{flips['negative']} +{flips['positive']}"
     if rule.guards:
         note = rule.said
     elif rule.verdict == "undecided":
