@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from stillhouse.evaluation import paired
 from stillhouse.evaluation.paired import Pairs, pairs
 from stillhouse.gating.evidence import Settled
 
@@ -52,9 +53,14 @@ class SettledTest:
         """Rows that were lost, and rows that were won, among them."""
         return self.pairs.lost, self.pairs.won
 
-    def interval(self, level: float) -> tuple[float, float]:  # noqa: ARG002
-        """Return what is known of the difference: that it is above −margin, or nothing."""
-        return (-self.of.margin if self.of.passes else -1.0), 1.0
+    def interval(self, level: float) -> tuple[float, float]:
+        """Return the bounds that hold however the rows end that were not looked at: all of them
+        lost, all of them won; where it passes the difference is above −margin.
+        """
+        lost, won, left = *self.discordant, self.of.total - self.rows
+        low = paired.lower_bound(Pairs(lost + left, won, self.of.total), level)
+        high = paired.upper_bound(Pairs(lost, won + left, self.of.total), level)
+        return max(low, -self.of.margin) if self.of.passes else low, high
 
     def power(self, level: float) -> None:  # noqa: ARG002
         """Return nothing: not all rows were looked at."""

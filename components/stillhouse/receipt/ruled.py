@@ -170,7 +170,7 @@ def _ruled(rule: Json, champion: str, attacks: list[Json]) -> Ruled:
         key=rule["name"],
         metric=metric,
         against=against,
-        name=_name(rule["name"], metric, against, champion) + _ball(metric, attacks),
+        name=_name(rule["name"], metric, against, champion, _ball(metric, attacks)),
         unit=unit,
         verdict=rule["verdict"],
         gates=rule["gates"],
@@ -191,7 +191,7 @@ def _ruled(rule: Json, champion: str, attacks: list[Json]) -> Ruled:
     )
 
 
-def _name(name: str, metric: str, against: str, champion: str) -> str:
+def _name(name: str, metric: str, against: str, champion: str, ball: str) -> str:
     base = (
         NAMES.get(
             metric,
@@ -202,14 +202,14 @@ def _name(name: str, metric: str, against: str, champion: str) -> str:
         or name
     )
     if not against:
-        return numbers.plain(base, 40)
+        return numbers.plain(base, 40) + ball
     whom = {
         "champion": champion,
         "teacher": "the teacher",
         "none": "control none",
         "hard": "control hard",
     }.get(against, against)
-    return numbers.plain(f"Against {whom}" if metric in MAIN else f"{base} against {whom}", 48)
+    return numbers.plain(f"Against {whom}" if metric in MAIN else f"{base}{ball} against {whom}", 48)
 
 
 def _ball(metric: str, attacks: list[Json]) -> str:
