@@ -209,7 +209,9 @@ def _name(name: str, metric: str, against: str, champion: str, ball: str) -> str
         "none": "control none",
         "hard": "control hard",
     }.get(against, against)
-    return numbers.plain(f"Against {whom}" if metric in MAIN else f"{base}{ball} against {whom}", 48)
+    return numbers.plain(
+        f"Against {whom}" if metric in MAIN else f"{base}{ball} against {whom}", 48
+    )
 
 
 def _ball(metric: str, attacks: list[Json]) -> str:
