@@ -59,14 +59,20 @@ def test_of_a_linear_model_the_bounds_are_exact():
 def test_a_layer_without_bounds_is_named():
     with pytest.raises(Unbounded, match="GRU"):
         bounds(nn.Sequential(nn.GRU(3, 4)), torch.zeros(1, 2, 3), torch.ones(1, 2, 3))
-    found, why = certify(Ball("linf", 0.1), subject(nn.Sequential(nn.Softmin(dim=1))))
+    who = subject(nn.Sequential(nn.Softmin(dim=1)))
+    found, why = certify(Ball("linf", 0.1), who, torch.ones(240, dtype=torch.bool))
     assert found is None
     assert "Softmin" in why
 
 
 def test_no_attack_moves_a_row_that_is_certified_and_the_bracket_holds_the_truth():
     who = subject(net())
-    found, _ = certify(Ball("linf", 0.05), who)
+    every = torch.ones(240, dtype=torch.bool)
+    found, _ = certify(Ball("linf", 0.05), who, every)
+    half, _ = certify(Ball("linf", 0.05), who, torch.arange(240) < 120)
+    assert torch.equal(half.holds, found.holds & (torch.arange(240) < 120))
+    none, _ = certify(Ball("linf", 0.05), who, ~every)
+    assert not none.holds.any()
     assert 0 < int(found.holds.sum()) < len(found.holds)
     attacked = Cascade(steps=20, queries=200)(
         who.model, who.inputs, who.targets, Threat("linf", 0.05)
@@ -75,6 +81,6 @@ def test_no_attack_moves_a_row_that_is_certified_and_the_bracket_holds_the_truth
     cases = make_cases([{"name": "pgd", "norm": "linf", "epsilon": 0.05}], "a")
     told = examine(who, Suite(cases, {}, None), lambda *a: None)
     bracket = told.as_dict(0)["certified"]
-    assert bracket["method"] == "interval bounds"
+    assert bracket["method"] == "linear bounds"
     assert 0 < bracket["certified"][1] <= bracket["attacked"][1] < 1
     assert told.metrics()["robust/certified/accuracy"] == bracket["certified"][1]

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from stillhouse.attacks.run import frozen
 from stillhouse.attacks.threat import Threat
+from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.robustness.case import Ball
-from stillhouse.robustness.intervals import Unbounded, bounds
+from stillhouse.robustness.intervals import Unbounded
+from stillhouse.robustness.linear import Around, leads
 from stillhouse.robustness.subject import Subject
 
-# Of the largest logit: bounds are worked in float32, and the deployed file rounds otherwise.
+# Of a row's largest logit: bounds are worked in double precision, the deployed file rounds.
 SLACK = 1e-4
 
 
@@ -30,27 +32,32 @@ class Certified:
     holds: Tensor
 
 
-def certify(ball: Ball, subject: Subject) -> tuple[Certified | None, str]:
-    """Return what interval bounds prove of the torch student, or why they prove nothing.
+def certify(ball: Ball, subject: Subject, stands: Tensor) -> tuple[Certified | None, str]:
+    """Return what linear bounds prove of the torch student, or why they prove nothing.
 
-    A ball of l2 or l1 lies inside the box of the same epsilon, so that what holds in the box holds
-    in it.
+    A ball of l2 or l1 lies inside the box of the same epsilon: what is proved holds in both.
 
     Args:
         ball: Of a norm whose balls gradients can be followed in.
         subject: On whom.
+        stands: [N], bool: rows that are looked at; of those that an attack has moved already
+            nothing can be proved.
     """
-    threat = Threat("linf", ball.epsilon, ball.within(subject.space))
+    space = ball.within(subject.space)
     if bool(subject.inputs.isnan().any()):
-        return None, "rows with missing cells have no interval bounds."
-    region = threat.around(subject.inputs)
+        return None, "rows with missing cells have no bounds."
+    rows = torch.nonzero(stands).flatten()
+    part = subject.only(rows)
+    box = Threat("linf", ball.epsilon, space).around(part.inputs)
+    radii = torch.where(box.high > box.low, ball.epsilon * space.scale, 0.0)
+    around = Around(part.inputs, box.low, box.high, ball.norm, radii)
+    holds = torch.zeros(len(stands), dtype=torch.bool)
     try:
         with frozen(subject.model), torch.no_grad():
-            low, high = bounds(subject.model, region.low, region.high)
+            least = leads(subject.model, around, part.targets)
+            if len(rows):
+                size = logits_of(subject.model, part.inputs).abs().amax(dim=1)
+                holds[rows] = least > SLACK * (1 + size)
     except Unbounded as why:
         return None, str(why)
-    own = subject.targets[:, None]
-    least = low.gather(1, own)[:, 0]
-    most = high.scatter(1, own, -torch.inf).amax(dim=1)
-    slack = SLACK * (1 + high.abs().amax(1))
-    return Certified(ball, "interval bounds", least > most + slack), ""
+    return Certified(ball, "linear bounds", holds), ""

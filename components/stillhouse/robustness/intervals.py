@@ -32,21 +32,23 @@ def bounds(model: nn.Module, low: Tensor, high: Tensor) -> Box:
         Gowal et al. 2018, arXiv:1810.12715, section 3.
     """
     box = low, high
-    for layer in _in_a_row(model):
-        box = _through(layer, box)
+    for layer in in_a_row(model):
+        box = through(layer, box)
     return box
 
 
-def _in_a_row(model: nn.Module) -> list[nn.Module]:
+def in_a_row(model: nn.Module) -> list[nn.Module]:
+    """Return the layers of a model in their order; what is no sequence is one layer."""
     if isinstance(model, nn.Sequential):
-        return [layer for part in model for layer in _in_a_row(part)]
+        return [layer for part in model for layer in in_a_row(part)]
     parts = dict(model.named_children())
     if set(parts) == {"normalize", "net"}:  # the house's own: a net behind its normalisation
-        return [parts["normalize"], *_in_a_row(parts["net"])]
+        return [parts["normalize"], *in_a_row(parts["net"])]
     return [model]
 
 
-def _through(layer: nn.Module, box: Box) -> Box:
+def through(layer: nn.Module, box: Box) -> Box:
+    """Return the box behind a layer. Errors as `bounds`."""
     name = type(layer).__name__
     if name in _RISING or (name == "Normalize" and getattr(layer, "plain", False)):
         return layer(box[0]), layer(box[1])

@@ -204,7 +204,11 @@ def examine(subject: Subject, suite: Suite, progress: Progress) -> Findings:
     for name, corruption in suite.corruptions.items():
         progress(len(results) + len(curves) + len(shifts), total, name)
         shifts.append(shifted(name, corruption, subject))
-    certified, why = (None, "no ball is attacked.") if ball is None else certify(ball, subject)
+    certified, why = None, "no ball is attacked."
+    if ball is not None:
+        progress(len(results) + len(curves) + len(shifts), total, "bounds")
+        fell = [one.still for one in results if one.case.ball == ball]  # nothing is proved of those
+        certified, why = certify(ball, subject, torch.stack([clean, *fell]).all(dim=0))
     progress(total, total, "done")
     crossed = _crossed(results, subject, clean, suite.surrogate)
     return Findings(clean, results, crossed, curves, shifts, missing, alarms, certified, why)
