@@ -180,7 +180,7 @@ def markdown(told: dict[str, Any]) -> str:
 
 
 def examined(
-    name: str, wanted: list[str], how: tuple[int, int], known: dict[str, Any]
+    name: str, wanted: list[str], how: tuple[range, int], known: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
     """Yield what is known of a set after each method of each division; what was known before is not
     done again.
@@ -188,7 +188,7 @@ def examined(
     Args:
         name: The set.
         wanted: Methods.
-        how: Divisions, and students a method and division.
+        how: Numbers of divisions, and students a method and division.
         known: What an earlier run came to; empty if there was none.
     """
     problem, (divisions, seeds) = SETS[name], how
@@ -196,7 +196,7 @@ def examined(
     if known and (known["seeds"], known["epochs"]) != (seeds, problem.epochs):
         raise SystemExit(f"{name} is known with other seeds or epochs")
     spent = known.get("cpu_seconds", 0.0)
-    for number in map(str, range(divisions)):
+    for number in map(str, divisions):
         given = problem.divide(int(number)).looked_at()
         accurate = 100 * metrics.accuracy(given.told, given.test.targets)
         found["teacher"][number] = {"accuracy": accurate}
@@ -229,6 +229,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("sets", nargs="*", default=list(SETS), choices=list(SETS))
     asked.add_argument("--divisions", type=int, default=5)
+    asked.add_argument("--first", type=int, default=0, help="the first division's number")
     asked.add_argument("--seeds", type=int, default=2, help="students a method and division")
     asked.add_argument("--methods", nargs="*", default=[*ANSWERS, *FEATURES])
     asked.add_argument("--out", type=Path, help="JSON; what it holds is not done again")
@@ -236,7 +237,7 @@ def main() -> None:
     torch.set_num_threads(1)
     kept = json.loads(args.out.read_text()) if args.out and args.out.exists() else {"sets": {}}
     for name in args.sets:
-        how = (args.divisions, args.seeds)
+        how = (range(args.first, args.first + args.divisions), args.seeds)
         for told in examined(name, args.methods, how, kept["sets"].get(name, {})):
             kept["sets"][name] = told
             kept["versions"] = {
