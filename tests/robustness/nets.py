@@ -5,6 +5,8 @@ from functools import cache
 import torch
 from torch import nn
 
+from stillhouse.robustness.intervals import in_a_row, through
+
 
 def blobs(rows=240):
     """Rows [N, 2] in [0, 1] around two middles, and their classes."""
@@ -62,3 +64,11 @@ class Drawing(Loud):
 
     def forward(self, inputs):
         return self.inner(inputs + 0.02 * torch.randn_like(inputs))
+
+
+def bounds(model, low, high):
+    """Interval bounds of a whole net."""
+    box = low, high
+    for layer in in_a_row(model):
+        box = through(layer, box)
+    return box

@@ -2,14 +2,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from robustness.nets import blobs, net
+from robustness.nets import blobs, bounds, net
 from torch import nn
 
 from stillhouse.attacks import Space, Threat
 from stillhouse.attacks.cascade import Cascade
 from stillhouse.robustness.case import Ball, make_cases
 from stillhouse.robustness.certified import certify
-from stillhouse.robustness.intervals import Unbounded, bounds
+from stillhouse.robustness.intervals import Unbounded
 from stillhouse.robustness.subject import Subject
 from stillhouse.robustness.suite import Suite, examine
 

@@ -2,13 +2,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from robustness.nets import bounds
 from robustness.test_certified import stack
 from torch import nn
 
 from stillhouse.attacks import Threat
 from stillhouse.attacks.pgd import PGD
 from stillhouse.robustness import linear
-from stillhouse.robustness.intervals import Unbounded, bounds
+from stillhouse.robustness.intervals import Unbounded
 from stillhouse.robustness.linear import Around, leads
 
 

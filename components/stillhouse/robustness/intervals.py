@@ -1,6 +1,5 @@
-"""Interval bounds: what a net can answer at most and at least to any row of a box, layer by layer.
-
-Sound but for rounding, and loose: what they certify holds, what they do not certify may hold too.
+"""Interval bounds: what a layer can give at most and at least over a box. Sound but for rounding,
+and the looser the more layers follow each other.
 """
 
 from torch import Tensor, nn
@@ -11,30 +10,6 @@ Box = tuple[Tensor, Tensor]
 
 class Unbounded(Exception):
     """A layer whose bounds are not known; its text names it."""
-
-
-def bounds(model: nn.Module, low: Tensor, high: Tensor) -> Box:
-    """Return the smallest and the largest logits [B, C] over the boxes.
-
-    A box goes through an affine layer by its middle and half-width (the width by the weights'
-    sizes), through a layer that only rises by its two ends.
-
-    Args:
-        model: Of layers in a row: affine ones, ReLU and others that only rise, pooling, batch
-            normalisation as it is when evaluated, and reshapes.
-        low: [B, *shape].
-        high: [B, *shape].
-
-    Raises:
-        Unbounded: It is not of such layers.
-
-    Source:
-        Gowal et al. 2018, arXiv:1810.12715, section 3.
-    """
-    box = low, high
-    for layer in in_a_row(model):
-        box = through(layer, box)
-    return box
 
 
 def in_a_row(model: nn.Module) -> list[nn.Module]:
@@ -48,7 +23,23 @@ def in_a_row(model: nn.Module) -> list[nn.Module]:
 
 
 def through(layer: nn.Module, box: Box) -> Box:
-    """Return the box behind a layer. Errors as `bounds`."""
+    """Return the smallest and the largest values behind a layer over boxes (low, high), each
+    [B, *shape].
+
+    A box goes through an affine layer by its middle and half-width (the width by the weights'
+    sizes), through a layer that only rises by its two ends.
+
+    Args:
+        layer: An affine one, ReLU or another that only rises, pooling, batch normalisation as it is
+            when evaluated, or a reshape.
+        box: In front of it.
+
+    Raises:
+        Unbounded: It is none of those.
+
+    Source:
+        Gowal et al. 2018, arXiv:1810.12715, section 3.
+    """
     name = type(layer).__name__
     if name in _RISING or (name == "Normalize" and getattr(layer, "plain", False)):
         return layer(box[0]), layer(box[1])

@@ -128,7 +128,7 @@ def _of(layer: nn.Module, out: int) -> int:
 
 
 def _widest(layers: Sequence[nn.Module], one: Around) -> int:
-    """Return the most coefficients that a single row needs. Errors as `bounds`."""
+    """Return the most coefficients that a single row needs. Errors as `through`."""
     box = one.low, one.high
     sizes, bent = [math.prod(box[0].shape[1:])], [1]
     for at, layer in enumerate(layers):
