@@ -125,6 +125,120 @@ def test_answers_of_every_form_are_read_alike():
         read({"a": shares, "b": shares}, classes)
 
 
+def fitted(labels, columns=("a", "b")):
+    """A model of scikit-learn's, as MLflow stores it without a pickle."""
+    import mlflow
+    from sklearn.linear_model import LogisticRegression
+
+    data = table(300, seed=1)
+    model = LogisticRegression().fit(data[list(columns)], np.asarray(labels(data)))
+    with mlflow.start_run():
+        return mlflow.sklearn.log_model(model, name="m", serialization_format="skops").model_uri
+
+
+def thirds(data):
+    return np.select([data.a < 0.3, data.a < 0.6], ["low", "middle"], "top")
+
+
+def test_a_model_s_own_names_decide_which_column_is_which(place):
+    model, data = fitted(thirds), table(200)
+    data["label"] = thirds(data)
+    right = evaluated(model, data, attack=False)[0].metrics["stillhouse/nll"]
+    turned = evaluated(model, data, attack=False, classes=["top", "low", "middle"])[0].metrics
+    assert turned["stillhouse/nll"] == pytest.approx(right)
+    two, _ = evaluated(model, data[data.label != "middle"], attack=False)
+    assert [one["rows"] > 0 for one in two.artifacts["stillhouse/classes"].content] == [
+        True,
+        False,
+        True,
+    ]
+    with pytest.raises(DataError, match=r"'huge' in row .* low, middle, top"):
+        evaluated(model, data.assign(label=data.label.replace("top", "huge")))
+    with pytest.raises(UsageError, match="tells low, middle, top apart"):
+        evaluated(model, data[data.label != "top"], classes=["low", "middle", "huge"])
+
+
+def whole(n=400):
+    draw = np.random.default_rng(0)
+    data = pd.DataFrame({"age": draw.integers(20, 90, n), "pulse": draw.integers(40, 120, n)})
+    data["label"] = (data.age > 55).astype(int)
+    return data
+
+
+def test_a_model_of_the_user_s_own_with_whole_columns_in_its_signature_is_attacked(place):
+    import mlflow
+    from mlflow.models import infer_signature
+
+    class Own(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            ill = 1 / (1 + np.exp(-(model_input["age"].to_numpy(float) - 55.5) / 3))
+            return np.stack([1 - ill, ill], axis=1)
+
+    data = whole()
+    asked = data[["age", "pulse"]]
+    with mlflow.start_run():
+        kept = mlflow.pyfunc.log_model(
+            name="m", python_model=Own(), signature=infer_signature(asked, np.zeros((2, 2)))
+        )
+    numbers = evaluated(kept.model_uri, data, attack_rows=400)[0].metrics
+    # a tenth of the range is 6.9 years, of which 6 are whole: rows at 50 to 61 can change sides
+    assert numbers["stillhouse/accuracy"] == 1.0
+    assert numbers["stillhouse/robust_linf"] == pytest.approx(1 - data.age.between(50, 61).mean())
+
+
+@pytest.mark.parametrize("sure", [True, False])
+def test_whole_numbers_in_an_array_are_neither_cut_nor_moved_by_less_than_one(place, sure):
+    import mlflow
+
+    rows = whole()[["age", "pulse"]].to_numpy()
+    targets = (rows[:, 0] > 55).astype(int)
+
+    def model(array):
+        ill = (array[:, 0] > 55).astype(int)
+        return np.eye(2)[ill] if sure else ill
+
+    for epsilon, left in ((1e-6, 1.0), (0.1, 1 - np.mean((rows[:, 0] >= 50) & (rows[:, 0] <= 61)))):
+        with mlflow.start_run():
+            found = mlflow.models.evaluate(
+                model,
+                rows,
+                targets=targets,
+                model_type="classifier",
+                evaluators="stillhouse",
+                evaluator_config={"epsilon": epsilon, "attack_rows": 400, "queries": 200},
+            )
+        assert found.metrics["stillhouse/robust_linf"] == pytest.approx(left)
+
+
+def test_answers_that_mlflow_has_put_in_one_column_are_taken_apart():
+    shares = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    flat = pd.DataFrame({"probabilities": shares.reshape(-1)})
+    assert read(flat, ["no", "yes"], rows=3).logits.softmax(dim=1).numpy() == pytest.approx(shares)
+    with pytest.raises(DataError, match="2 answers came to 3 rows"):
+        read(shares[:2], ["no", "yes"], rows=3)
+
+
+def test_labels_and_columns_that_nobody_can_mean_are_named(place):
+    data = table(20)
+    with pytest.raises(DataError, match="label of row 3 is missing"):
+        evaluated(sure, data.assign(label=data.label.where(data.index != 3, None)))
+    with pytest.raises(UsageError, match="targets are quantities"):
+        evaluated(sure, data.assign(label=data.a))
+    with pytest.raises(DataError, match=r"model: 0\.5 in row 0 is none of the classes 0, 1"):
+        evaluated(lambda rows: np.full(len(rows), 0.5), data.assign(label=[0, 1] * 10))
+    with pytest.raises(UsageError, match="same name"):
+        evaluated(sure, data, classes=["no", "no"])
+    twice = data.rename(columns={"b": "a"}).assign(label=[0, 1] * 10)
+    with pytest.raises(DataError, match="two columns are called 'a'"):
+        evaluated(lambda rows: np.zeros(len(rows)), twice)
+
+
+def test_rows_that_cannot_move_are_not_called_robust(place):
+    found, _ = evaluated(sure, pd.DataFrame({"a": 0.4, "b": 0.7, "label": ["no", "yes"] * 9}))
+    assert "stillhouse/robust_linf" not in found.metrics
+    assert "nothing may change" in found.artifacts["stillhouse/left_out"].content[0]["robust_linf"]
+
+
 def test_the_guide_s_example_runs(place, capsys):
     runpy.run_path(str(ROOT / "docs" / "examples" / "guide" / "judge_any.py"))
     assert "'slice':" in capsys.readouterr().out

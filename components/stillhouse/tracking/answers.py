@@ -15,6 +15,7 @@ from stillhouse.errors import DataError, UsageError
 
 CERTAIN = 10.0  # the logit of a class that is all that a model tells
 NEAR = 1e-3  # of 1: how far probabilities may sum from it
+MOST = 8  # classes that a message names
 
 
 class Predicts(Protocol):
@@ -38,28 +39,62 @@ class Answers:
 
 
 def ask(model: Predicts, rows: Any, classes: Sequence[Any]) -> Answers:
-    """Return a model's answers; scikit-learn's models are asked for probabilities.
+    """Return a model's answers; scikit-learn's models are asked for probabilities, whose columns
+    they name themselves.
 
     Raises:
-        DataError: An answer is not a number.
+        DataError: An answer is not a number, or there is not one for each row.
         UsageError: There are other classes than the labels have.
     """
-    raw = getattr(model, "get_raw_model", lambda: None)()
-    graded = getattr(raw, "predict_proba", None)
-    told = graded(rows) if callable(graded) else model.predict(rows)
-    return read(told, classes)
+    graded = getattr(_raw(model), "predict_proba", None)
+    if not callable(graded):
+        return read(model.predict(rows), classes, rows=len(rows))
+    own = classes_of(model) or classes
+    if set(own) != set(classes):
+        raise UsageError(
+            f"the model tells {_listed(own)} apart, not {_listed(classes)}.",
+            where="evaluator_config.classes",
+            fix="Name the model's classes, or leave the setting out.",
+        )
+    told = read(graded(rows), own, rows=len(rows))
+    return Answers(told.logits[:, [own.index(one) for one in classes]], told.graded)
 
 
-def read(told: Any, classes: Sequence[Any]) -> Answers:
+def classes_of(model: Predicts) -> list[Any]:
+    """Return what a model calls its classes, by column; nothing where it does not say."""
+    own = getattr(_raw(model), "classes_", None)  # scikit-learn's word for them
+    if not isinstance(own, np.ndarray) or own.ndim != 1:
+        return []
+    return [_bare(one) for one in own.tolist()]
+
+
+def _raw(model: Predicts) -> Any:
+    try:
+        return getattr(model, "get_raw_model", lambda: None)()
+    except NotImplementedError:  # a pyfunc of the user's own holds no other model
+        return None
+
+
+def read(told: Any, classes: Sequence[Any], *, rows: int | None = None) -> Answers:
     """Return answers as logits. Errors as `ask`.
 
     Args:
         told: Classes [N], or logits or probabilities [N, C], or a mapping or table that holds one.
         classes: C of them, in the order of the columns.
+        rows: How many were asked; None: nobody knows.
     """
     values = _plain(told)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
+    if values.ndim == 1 and len(values) == (rows or 0) * len(classes) != rows:
+        # MLflow's ONNX models answer a table with all their numbers in one column
+        values = values.reshape(-1, len(classes))
+    if values.ndim and rows is not None and len(values) != rows:
+        raise DataError(
+            f"{len(values):,} answers came to {rows:,} rows.",
+            where="model",
+            fix="Answer each row once, in the order given.",
+        )
     if values.ndim == 1:
         return Answers(_of_classes(values, classes), graded=False)
     if values.ndim != 2 or values.shape[1] != len(classes):
@@ -94,25 +129,49 @@ def _plain(told: Any) -> NDArray[Any]:
 
 
 def _of_classes(values: NDArray[Any], classes: Sequence[Any]) -> Tensor:
-    return CERTAIN * torch.nn.functional.one_hot(codes(values, classes), len(classes)).double()
+    told = codes(
+        values,
+        classes,
+        where="model",
+        fix="Let it answer one of them, or how likely each is, [N, C]; quantities are not judged.",
+    )
+    return CERTAIN * torch.nn.functional.one_hot(told, len(classes)).double()
 
 
-def codes(values: Any, classes: Sequence[Any]) -> Tensor:
+def codes(
+    values: Any,
+    classes: Sequence[Any],
+    *,
+    where: str = "targets",
+    fix: str = "Name all classes: evaluator_config={'classes': [...]}.",
+) -> Tensor:
     """Return the places [N] of values among the classes.
+
+    Args:
+        values: [N].
+        classes: C of them.
+        where: Whose values, for messages.
+        fix: What to do where one is none of them.
 
     Raises:
         DataError: One is not among them.
     """
     places = {value: at for at, value in enumerate(classes)}
-    found = [places.get(_bare(value)) for value in np.asarray(values).tolist()]
+    bare = [_bare(value) for value in np.asarray(values).tolist()]
+    found = [places.get(value) for value in bare]
     if None in found:
         at = found.index(None)
         raise DataError(
-            f"{values[at]!r} in row {at} is none of the classes {', '.join(map(str, classes))}.",
-            where="targets",
-            fix="Name all classes: evaluator_config={'classes': [...]}.",
+            f"{bare[at]!r} in row {at} is none of the classes {_listed(classes)}.",
+            where=where,
+            fix=fix,
         )
     return torch.tensor(found)
+
+
+def _listed(classes: Sequence[Any]) -> str:
+    shown = ", ".join(map(str, classes[:MOST]))
+    return shown if len(classes) <= MOST else f"{shown}, … ({len(classes)} in all)"
 
 
 def _bare(value: Any) -> Any:
@@ -120,23 +179,20 @@ def _bare(value: Any) -> Any:
 
 
 class Asked(nn.Module):
-    """A model behind its `predict`, as attacks ask it: rows in [0, 1], logits out, no gradient.
+    """A model behind its `predict`, as attacks ask it: rows above each column's smallest value in,
+    logits out, no gradient.
 
     Args:
         model: Any classifier.
         low: [D], what stands for 0 in each column.
-        high: [D], what stands for 1.
         table: From an array [B, D] to what the model takes.
         classes: C of them.
     """
 
-    def __init__(
-        self, model: Predicts, low: Tensor, high: Tensor, *, table: Any, classes: Sequence[Any]
-    ) -> None:
+    def __init__(self, model: Predicts, low: Tensor, *, table: Any, classes: Sequence[Any]) -> None:
         super().__init__()
-        self.model, self.low, self.high = model, low, high
-        self.table, self.classes = table, classes
+        self.model, self.low, self.table, self.classes = model, low, table, classes
 
     def forward(self, inputs: Tensor) -> Tensor:
-        raw = self.low + inputs.double() * (self.high - self.low)
-        return ask(self.model, self.table(raw.numpy()), self.classes).logits.float()
+        rows = self.table((self.low + inputs.double()).numpy())
+        return ask(self.model, rows, self.classes).logits.float()

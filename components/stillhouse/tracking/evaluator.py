@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from annotated_types import Gt
 from mlflow import MlflowClient
 from mlflow.models.evaluation import EvaluationArtifact, EvaluationResult, ModelEvaluator
@@ -19,7 +18,7 @@ from stillhouse import config
 from stillhouse.config import Count, Natural
 from stillhouse.errors import DataError, UsageError
 from stillhouse.tracking import drawn
-from stillhouse.tracking.answers import Answers, Asked, ask, codes, read
+from stillhouse.tracking.answers import Answers, Asked, ask, classes_of, codes, read
 from stillhouse.tracking.measured import (
     Attempt,
     Columns,
@@ -31,6 +30,7 @@ from stillhouse.tracking.measured import (
 )
 
 PREFIX = "stillhouse"
+WHOLE = "biu"  # numpy's letters for types without fractions
 PLOTS: Mapping[str, Callable[[Any], str]] = {
     "reliability": drawn.reliability,
     "risk_coverage": drawn.risk,
@@ -43,7 +43,8 @@ class Settings:
     """What `evaluator_config` may hold.
 
     Attributes:
-        classes: In the order of the model's columns; null: the labels' values, sorted.
+        classes: In the order of the model's columns; null: as the model names them, else the
+            labels' values, sorted.
         attack: Whether to attack the model through its answers.
         norm: Of the attack.
         epsilon: How far it may go, in shares of each column's range.
@@ -96,7 +97,7 @@ class Evaluator(ModelEvaluator):  # type: ignore[misc]
         del model_type, predictions, kwargs
         settings = config.build(Settings, dict(evaluator_config or {}), where="evaluator_config")
         labels = _labels(dataset)
-        classes = settings.classes or sorted(set(labels.tolist()))
+        classes = _classes(settings, model, labels)
         targets = codes(labels, classes)
         answers = (
             read(dataset.predictions_data, classes)
@@ -124,14 +125,44 @@ def _labels(dataset: Any) -> Any:
     found = np.asarray(labels)
     if not len(found):
         raise DataError("there are no rows.", where="data", fix="Evaluate at least one row.")
+    # what is missing, NaN or None, is not equal to itself or is nothing
+    gone = [at for at, value in enumerate(found.tolist()) if value is None or value != value]
+    if gone:
+        raise DataError(
+            f"the label of row {gone[0]} is missing, as are {len(gone)} in all.",
+            where="targets",
+            fix="Leave these rows out.",
+        )
     whole = found.dtype.kind == "f" and bool((found == np.floor(found)).all())
     return found.astype(np.int64) if whole else found
+
+
+def _classes(settings: Settings, model: Any, labels: Any) -> list[Any]:
+    told = settings.classes or (classes_of(model) if model is not None else [])
+    if len(set(told)) < len(told):
+        raise UsageError(
+            "two classes have the same name.",
+            where="evaluator_config.classes",
+            fix="Name each once, in the order of the model's columns.",
+        )
+    if not told and labels.dtype.kind == "f":
+        raise UsageError(
+            f"the targets are quantities, such as {float(labels[labels != labels.round()][0]):g}.",
+            where="targets",
+            fix="Give classes; what tells a quantity is not judged here.",
+        )
+    return list(told) or sorted(set(labels.tolist()))
 
 
 def _columns(dataset: Any) -> Columns:
     """Return the features by name; an array's are numbered."""
     data = dataset.features_data
     if hasattr(data, "columns"):
+        if not data.columns.is_unique:
+            twice = data.columns[data.columns.duplicated()][0]
+            raise DataError(
+                f"two columns are called '{twice}'.", where="data", fix="Name each column once."
+            )
         return {str(name): _values(data[name]) for name in data.columns}
     flat = np.asarray(data).reshape(len(data), -1)
     return {f"feature {at}": flat[:, at].astype(float) for at in range(flat.shape[1])}
@@ -147,6 +178,15 @@ def _values(column: Any) -> Any:
     )
 
 
+def _whole(dataset: Any) -> list[bool]:
+    """Return which columns are of a type that holds whole numbers only."""
+    data = dataset.features_data
+    if hasattr(data, "columns"):
+        return [kind.kind in WHOLE for kind in data.dtypes]
+    array = np.asarray(data).reshape(len(data), -1)
+    return [array.dtype.kind in WHOLE] * array.shape[1]
+
+
 def _attack(
     found: Measured,
     settings: Settings,
@@ -157,7 +197,7 @@ def _attack(
     model, dataset, columns = asked
     answers, targets, classes = judged
     name = f"robust_{settings.norm}"
-    ranges = numeric(columns)
+    ranges = numeric(columns, _whole(dataset))
     if model is None or not settings.attack or isinstance(ranges, str):
         found.left_out[name] = (
             "only predictions were given, and no model to ask."
@@ -167,26 +207,34 @@ def _attack(
             else "evaluator_config.attack is off."
         )
         return
-    raw, low, high = ranges
-    inputs = torch.where(high > low, (raw - low) / (high - low).clamp_min(1e-300), 0.0)
-    box = Asked(model, low, high, table=_table(dataset), classes=classes)
+    box = Asked(model, ranges.low, table=_table(dataset), classes=classes)
     attempt = Attempt(
         settings.norm, settings.epsilon, settings.attack_rows, settings.queries, settings.seed
     )
-    share = withstood(box, inputs.float(), targets, answers.graded, attempt)
+    share = withstood(box, ranges, targets, answers.graded, attempt)
     found.numbers |= dict(zip((f"{name}_low", name, f"{name}_high"), share, strict=True))
 
 
 def _table(dataset: Any) -> Callable[[Any], Any]:
-    """Return how an array [B, D] becomes what the model takes."""
+    """Return how an array [B, D] becomes what the model takes, each column of the type that it has
+    in the data: what is between two whole numbers is asked as the nearest.
+    """
     data = dataset.features_data
     if not hasattr(data, "columns"):
         array = np.asarray(data)
-        return lambda rows: rows.astype(array.dtype).reshape(len(rows), *array.shape[1:])
+        near = np.rint if array.dtype.kind in WHOLE else np.asarray
+        return lambda rows: near(rows).astype(array.dtype).reshape(len(rows), *array.shape[1:])
     import pandas as pd
 
-    floats = {name: kind if kind.kind == "f" else "float64" for name, kind in data.dtypes.items()}
-    return lambda rows: pd.DataFrame(rows, columns=data.columns).astype(floats)
+    kinds = dict(data.dtypes)
+    whole = [name for name, kind in kinds.items() if kind.kind in WHOLE]
+
+    def table(rows: Any) -> Any:
+        made = pd.DataFrame(rows, columns=data.columns)
+        made[whole] = made[whole].round()
+        return made.astype(kinds)
+
+    return table
 
 
 def _logged(found: Measured, run_id: str, model_id: str | None) -> EvaluationResult:

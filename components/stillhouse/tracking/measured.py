@@ -131,25 +131,41 @@ class Attempt:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Ranges:
+    """Columns of numbers, as an attack moves them.
+
+    Attributes:
+        inputs: [N, D], above `low`, so that a column far from 0 keeps its precision in float32.
+        low: [D], each column's smallest value, float64.
+        width: [D], how far the largest lies above it; 0 where nothing may change.
+        whole: [D], bool: what holds whole numbers, and does so under attack too.
+    """
+
+    inputs: Tensor
+    low: Tensor
+    width: Tensor
+    whole: Tensor
+
+
 def withstood(
-    model: Asked, inputs: Tensor, targets: Tensor, graded: bool, attempt: Attempt
+    model: Asked, ranges: Ranges, targets: Tensor, graded: bool, attempt: Attempt
 ) -> intervals.Interval:
     """Return the share of rows that stay right under a black-box attack, with its exact interval:
     Square where the model says how sure it is, HopSkipJump where it only decides.
 
     Args:
-        model: Takes rows in [0, 1].
-        inputs: [N, D].
+        model: Takes rows above `ranges.low`.
+        ranges: Rows, and how far each column may go.
         targets: [N].
         graded: Whether more than classes is told.
         attempt: How hard to try.
     """
     generator = torch.Generator().manual_seed(attempt.seed)
-    drawn = torch.randperm(len(inputs), generator=generator)[: attempt.rows]
-    own = inputs[drawn]
-    mutable = (model.high > model.low) & torch.ones(inputs.shape[1], dtype=torch.bool)
-    one = torch.tensor(1.0)
-    space = Space(torch.tensor(0.0), one, one, one, mutable)
+    drawn = torch.randperm(len(targets), generator=generator)[: attempt.rows]
+    own, width = ranges.inputs[drawn], ranges.width
+    scale = torch.where(width > 0, width, 1.0)
+    space = Space(torch.zeros_like(width), width, scale, scale, width > 0, whole=ranges.whole)
     attack: Attack = (
         Square(queries=attempt.queries)
         if graded
@@ -166,12 +182,23 @@ def withstood(
     return intervals.proportion(int(found.still_correct.sum()), len(own))
 
 
-def numeric(columns: Columns) -> tuple[Tensor, Tensor, Tensor] | str:
-    """Return (inputs [N, D], low [D], high [D]) of columns that are all numbers, or why not."""
+def numeric(columns: Columns, whole: Sequence[bool]) -> Ranges | str:
+    """Return columns that are all numbers, or why they cannot be attacked.
+
+    Args:
+        columns: Values [N] by name.
+        whole: Which of them hold whole numbers.
+    """
     for name, values in columns.items():
         if values.dtype == object or not np.issubdtype(values.dtype, np.number):
             return f"the column '{name}' holds no numbers."
         if not np.isfinite(values.astype(float)).all():
             return f"the column '{name}' has missing or infinite cells."
     raw = torch.as_tensor(np.stack([v.astype(float) for v in columns.values()], axis=1))
-    return raw, raw.amin(dim=0), raw.amax(dim=0)
+    low, high = raw.amin(dim=0), raw.amax(dim=0)
+    width = (high - low).float()
+    if not width.any():
+        return "no column has two values, so that nothing may change."
+    if not width.isfinite().all():
+        return "a column's values lie further apart than float32 tells."
+    return Ranges((raw - low).float(), low, width, torch.tensor(list(whole)))
