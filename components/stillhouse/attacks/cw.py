@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from stillhouse.attacks.attack import Attack
-from stillhouse.attacks.found import FOOLED_BY, Found
+from stillhouse.attacks.found import FOOLED_BY, Found, margins
 from stillhouse.attacks.gradient import margin, uphill
 from stillhouse.attacks.shapes import Norm, wide
 from stillhouse.attacks.threat import Threat
@@ -110,8 +110,12 @@ def _descend(
         logits, _, up = uphill(model, at, lambda z: -margin(z, own))
         gap = margin(logits, own)
         ever |= gap < -FOOLED_BY
-        inside = way.threat.allows(at, way.clean)
-        found.note(at[inside], gap[inside], way.rows[inside])
+        tried, told = at, gap
+        if bool(way.threat.space.whole.any()):  # a boundary is seldom met at whole numbers
+            tried = way.threat.landing(at, way.clean)
+            told = margins(model, tried, own)
+        inside = way.threat.allows(tried, way.clean)
+        found.note(tried[inside], told[inside], way.rows[inside])
         change = ((at - way.clean) / scale).nan_to_num(0.0)
         pull = 2 * change / scale - wide(price * (gap > -2 * FOOLED_BY), at) * up.nan_to_num(0.0)
         slope = (pull * way.half * (1 - w.tanh().square())).nan_to_num(0.0)

@@ -60,7 +60,7 @@ def deepfool(
         rows, at = rows[stay], at[stay]
         at = _over(at, inputs[rows], gaps[stay], slopes[stay], threat, overshoot)
         if len(rows):
-            inside = threat.project(at, inputs[rows])
+            inside = threat.landing(at, inputs[rows])
             found.note(inside, margins(model, inside, targets[rows]), rows)
     return found.inputs
 

@@ -128,6 +128,10 @@ def _search(
         margin = margins(model, raw, targets[rows])
         fools = margin < -FOOLED_BY
         inside = fools & (threat.size(raw, room.rows[rows]) <= threat.epsilon)
+        if bool(threat.space.whole.any()):  # a boundary is seldom met at whole numbers
+            raw = threat.landing(raw, room.rows[rows])
+            margin = margins(model, raw, targets[rows])
+            inside = margin < -FOOLED_BY
         found.note(raw[inside], margin[inside], rows[inside])
         clean = room.clean[rows]
         at = torch.where(fools[:, None], clean + (at - clean) * BACK, at)[~inside]

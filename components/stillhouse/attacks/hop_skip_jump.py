@@ -29,7 +29,10 @@ class _Judge:
     found: Found
 
     def fooled(self, at: Tensor, rows: Tensor) -> Tensor:
-        """Return [b], bool, for points [b, *shape] of these rows."""
+        """Return [b], bool, for points [b, *shape] of these rows; where whole numbers stay whole,
+        the model is asked about the nearest.
+        """
+        at = self.threat.space.rounded(at, self.clean[rows])
         margin = margins(self.model, at, self.targets[rows])
         fools = margin < -FOOLED_BY
         counts = fools & self.threat.allows(at, self.clean[rows])

@@ -220,6 +220,14 @@ class Space:
         """
         return torch.where(self._stays_whole(clean), clean + (inputs - clean).trunc(), inputs)
 
+    def outward(self, inputs: Tensor, clean: Tensor) -> Tensor:
+        """Return `inputs` [B, *shape] with whole numbers where the clean rows have them and must,
+        each the next one away from its clean value.
+        """
+        change = inputs - clean
+        further = clean + change.sign() * change.abs().ceil()
+        return torch.where(self._stays_whole(clean), further, inputs)
+
     def _stays_whole(self, clean: Tensor) -> Tensor:
         return self.whole & (clean == clean.round())
 

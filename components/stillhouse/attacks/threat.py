@@ -73,6 +73,15 @@ class Threat:
             return torch.where(wide(self.allows(inputs, clean), clean), inputs, clean)
         return self.around(clean).project(inputs)
 
+    def landing(self, inputs: Tensor, clean: Tensor) -> Tensor:
+        """Return what `project` does where no column is whole; else allowed inputs whose whole
+        numbers lie next to `inputs` away from `clean`, where the threat lets them: a search that
+        has just crossed a boundary stays beyond it.
+        """
+        if not bool(self.space.whole.any()):
+            return self.project(inputs, clean)
+        return self.snap(self.space.outward(inputs, clean), clean)
+
     def steepest(self, gradient: Tensor, clean: Tensor) -> Tensor:
         """Return the change [B, *shape] of size 1 along which a function with this gradient rises
         most; 0 where the gradient is 0 or nothing may change.
@@ -98,7 +107,9 @@ class Threat:
         if allowed.all():
             return rounded
         inward = self.space.inward(self.project(inputs, clean), clean)
-        return torch.where(wide(allowed, clean), rounded, inward)
+        # towards clean each by itself, two columns may meet that the constraint keeps apart
+        held = self.space.hold(inward, clean)
+        return torch.where(wide(allowed, clean), rounded, held)
 
     def allows(self, inputs: Tensor, clean: Tensor) -> Tensor:
         """Return [B], bool: whether each row is inside the ball (but for float32's rounding) and
