@@ -13,7 +13,7 @@ from stillhouse import config, plugins
 from stillhouse.attacks import Attack, Budget, Space, Threat
 from stillhouse.attacks.result import Result
 from stillhouse.attacks.run import run_attack
-from stillhouse.attacks.sense import require_fit, require_sense
+from stillhouse.attacks.sense import require_answers, require_fit, require_sense
 from stillhouse.attacks.shapes import Norm
 from stillhouse.attacks.transfer import Transfer
 from stillhouse.data.dataset import Dataset, known
@@ -147,6 +147,8 @@ def attack(wish: Wish, told: Told) -> Attacked:
     require_sense(threat, dataset.inputs, dataset.targets)
     model, why = _model(wish.model, dataset.inputs)
     targets = _targets(dataset, model)
+    with torch.no_grad():  # of all rows, before the first chunk takes its time
+        require_answers(model(dataset.inputs), targets, dataset.rows)
     chosen, name = _attack(wish, why, dataset)
     require_fit(chosen, threat, dataset.inputs)
     if "gradients" in chosen.needs and why and not chosen.brought:
@@ -170,6 +172,12 @@ def _rows(wish: Wish) -> tuple[Dataset, int, tuple[str, ...]]:
             fix="Give rows with classes.",
         )
     rows = torch.nonzero(known(dataset.targets)).flatten()
+    if not len(rows):
+        raise DataError(
+            "no row has a target, so that no answer is right or wrong.",
+            where="--data",
+            fix="Save `targets` beside `inputs`, or name the column: --target.",
+        )
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(wish.seed))
     scaled = told.source.get("scale") == 255
     pixels = ("Pixels of 0 to 255 were divided by 255: epsilon counts in [0, 1].",)
@@ -201,7 +209,14 @@ def _model(path: Path, rows: Tensor) -> tuple[Deployed, str]:
                 fix="Give rows of the shape that it was exported for, with a free batch axis.",
             ) from None
 
-    shares = are_probabilities(ask(rows[:TRIED])) if len(rows) else False
+    few = ask(rows[:TRIED])
+    if few.ndim != 2:
+        raise DataError(
+            f"it answers {list(few.shape)} to {len(rows[:TRIED])} rows, not a score a class.",
+            where=where,
+            fix="Export its scores as a tensor [rows, classes] (of scikit-learn: zipmap off).",
+        )
+    shares = are_probabilities(few)
 
     def answer(inputs: Tensor) -> Tensor:
         told = ask(inputs).float()

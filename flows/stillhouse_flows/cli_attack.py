@@ -1,10 +1,12 @@
 """The command `stillhouse attack`."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stillhouse.errors import UsageError
 from stillhouse_flows.cli_init import KindOption, Target
 from stillhouse_flows.command import Json, emit, work
 
@@ -84,6 +86,11 @@ def attack(
     """
 
     def body() -> int:
+        if not (math.isfinite(epsilon) and epsilon > 0):  # told before torch is loaded
+            raise UsageError(
+                f"epsilon must be a number above 0, not {epsilon:g}.",
+                fix="Write how far an attacker may go: 8/255 = 0.0314 for images in [0, 1].",
+            )
         from stillhouse_flows import show, show_attack
         from stillhouse_flows.attack import Wish
         from stillhouse_flows.attack import attack as run

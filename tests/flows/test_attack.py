@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from models.test_onnx_graph import built, node
 from robustness.nets import blobs, net
 from typer.testing import CliRunner
 
+from stillhouse.errors import DataError
 from stillhouse.workspace import load_tensors
 from stillhouse_flows.attack import Wish, attack
 from stillhouse_flows.cli import app
@@ -103,6 +106,87 @@ def test_what_cannot_be_meant_ends_with_two_and_a_sentence(place, change, said):
     done = CliRunner().invoke(app, ["attack", str(place / "plain.onnx"), *told])
     assert done.exit_code == 2
     assert said in " ".join(done.stderr.split())
+
+
+def test_an_epsilon_that_nobody_can_mean_is_told_before_torch_is_loaded():
+    code = (
+        "import sys; from typer.testing import CliRunner; from stillhouse_flows.cli import app\n"
+        "done = CliRunner().invoke(app, ['attack', 'a', '--data', 'b', '--epsilon', '-0.1'])\n"
+        "sys.exit(10 * ('torch' in sys.modules) + done.exit_code)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 2
+
+
+def test_a_black_box_is_called_by_its_name_once(place):
+    closed = attack(wish(place, "rounded.onnx", rows=20), silent)
+    assert closed.black_box == "there is no gradient for its operator Round."
+
+
+def stump(path, *, scores=True):
+    """Cells below 0 are of class 0: a tree as scikit-learn's converters write one, the class first
+    and then its probabilities, or the class alone.
+    """
+    tree = onnx.helper.make_node(
+        "TreeEnsembleClassifier",
+        ["x"],
+        ["label", "probabilities"],
+        domain="ai.onnx.ml",
+        nodes_treeids=[0, 0, 0],
+        nodes_nodeids=[0, 1, 2],
+        nodes_featureids=[0, 0, 0],
+        nodes_values=[0.0, 0.0, 0.0],
+        nodes_modes=["BRANCH_LEQ", "LEAF", "LEAF"],
+        nodes_truenodeids=[1, 0, 0],
+        nodes_falsenodeids=[2, 0, 0],
+        class_treeids=[0, 0, 0, 0],
+        class_nodeids=[1, 1, 2, 2],
+        class_ids=[0, 1, 0, 1],
+        class_weights=[0.9, 0.1, 0.2, 0.8],
+        classlabels_int64s=[0, 1],
+    )
+    told = onnx.helper.make_tensor_value_info
+    outputs = [told("label", onnx.TensorProto.INT64, ["b"])]
+    if scores:
+        outputs.append(told("probabilities", onnx.TensorProto.FLOAT, ["b", 2]))
+    rows = [told("x", onnx.TensorProto.FLOAT, ["b", 2])]
+    graph = onnx.helper.make_graph([tree], "g", rows, outputs)
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
+
+
+def test_a_tree_of_scikit_learn_s_layout_is_asked_for_its_probabilities(place):
+    cells = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    np.savez(place / "rows.npz", inputs=cells, targets=(cells[:, 0] > 0).astype(int))
+    stump(place / "stump.onnx")
+    found = attack(wish(place, "stump.onnx", epsilon=0.3, rows=60), silent)
+    assert found.result.clean.all()
+    near = np.abs(cells[:, 0]) < 0.3 * cells[:, 0].std()
+    assert int(found.result.success.sum()) == pytest.approx(int(near.sum()), abs=1)
+    stump(place / "decides.onnx", scores=False)
+    with pytest.raises(DataError, match=r"answers \[16\] to 16 rows, not a score a class"):
+        attack(wish(place, "decides.onnx"), silent)
+
+
+def test_a_model_of_doubles_is_asked_in_doubles(place):
+    nodes = [node("Cast", ["x"], "f", to=onnx.TensorProto.FLOAT), node("Gemm", ["f", "w"], "y")]
+    model = built(nodes, (2,), w=np.array([[1.0, -1.0], [-1.0, 1.0]], dtype=np.float32))
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    onnx.save(model, place / "double.onnx")
+    assert len(attack(wish(place, "double.onnx", rows=20), silent).result.success) == 20
+
+
+def test_a_row_that_cannot_be_judged_is_named_by_its_place_in_the_file(place):
+    with np.load(place / "rows.npz") as held:
+        inputs, targets = held["inputs"], held["targets"]
+    odd = np.where(np.arange(240)[:, None] == 7, np.nan, inputs)
+    np.savez(place / "rows.npz", inputs=odd, targets=targets)
+    seen = []
+    with pytest.raises(DataError, match="clean row 7 is not a number"):
+        attack(wish(place, rows=240), lambda *told: seen.append(told))
+    assert not seen
+    np.savez(place / "rows.npz", inputs=inputs)
+    with pytest.raises(DataError, match="no row has a target"):
+        attack(wish(place), silent)
 
 
 def test_a_gradient_attack_on_a_black_box_is_refused_by_name(place):

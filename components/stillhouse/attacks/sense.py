@@ -130,12 +130,13 @@ def require_gradients(attack: Attack, model: nn.Module, inputs: Tensor) -> None:
         )
 
 
-def require_answers(logits: Tensor, targets: Tensor) -> None:
+def require_answers(logits: Tensor, targets: Tensor, rows: Tensor | None = None) -> None:
     """Refuse answers that cannot be judged.
 
     Args:
         logits: [N, C], of the clean rows.
         targets: [N].
+        rows: [N], what each row is called in messages; None: its position.
 
     Raises:
         DataError: They are no logits, not numbers, or a target is no class of theirs.
@@ -147,10 +148,11 @@ def require_answers(logits: Tensor, targets: Tensor) -> None:
         )
     if not len(targets):
         return
+    named = torch.arange(len(targets)) if rows is None else rows
     odd = logits.isnan().any(1)
     if odd.any():
         raise DataError(
-            f"the model's answer to clean row {int(torch.nonzero(odd)[0])} is not a number "
+            f"the model's answer to clean row {int(named[odd.cpu()].min())} is not a number "
             f"({int(odd.sum())} such rows).",
             fix="Mend the model, or leave those rows out.",
         )
@@ -158,7 +160,7 @@ def require_answers(logits: Tensor, targets: Tensor) -> None:
     if wrong.any():
         row = int(torch.nonzero(wrong)[0])
         raise DataError(
-            f"row {row} has the target {int(targets[row])}, and the model knows the classes 0 to "
-            f"{logits.shape[-1] - 1}.",
+            f"row {int(named[row])} has the target {int(targets[row])}, and the model knows the "
+            f"classes 0 to {logits.shape[-1] - 1}.",
             fix="Give targets by code, in the order of the model's answers.",
         )

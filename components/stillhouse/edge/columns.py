@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stillhouse.data.schema import Feature, Schema
 from stillhouse.errors import DataError
+from stillhouse.models import onnx_file
 
 if TYPE_CHECKING:
     import onnx
@@ -112,6 +113,7 @@ class Feeder:
         self.names = [value.name for value in model.graph.input]
         ranks = [len(value.type.tensor_type.shape.dim) for value in model.graph.input]
         self.columns = ranks == [1] * len(ranks)
+        self._kind = onnx_file.FLOATS.get(model.graph.input[0].type.tensor_type.elem_type)
         own = {
             node.input[0]: [key.decode() for key in _attribute(node, "keys_strings").strings]
             for node in model.graph.node
@@ -126,7 +128,7 @@ class Feeder:
             DataError: The rows have another number of columns.
         """
         if not self.columns:
-            return {self.names[0]: inputs}
+            return {self.names[0]: inputs.astype(self._kind, copy=False) if self._kind else inputs}
         if inputs.ndim != 2 or inputs.shape[1] != len(self.names):
             raise DataError(
                 f"the model takes {len(self.names)} columns, not rows of shape "

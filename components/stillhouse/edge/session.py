@@ -46,7 +46,7 @@ class Session:
         self.inputs: str | list[str] = (
             self._feed.names if self._feed.columns else self._feed.names[0]
         )
-        self.outputs: str = self._session.get_outputs()[0].name
+        self.outputs: str = onnx_file.scores_of(model)
 
     def ask(self, inputs: Tensor) -> Tensor:
         """Return logits [B, C] of rows [B, *shape], in one call."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000_000  # protobuf itself ends at 2 GB
 MAX_NODES = 100_000
+FLOATS = {1: "float32", 10: "float16", 11: "float64"}  # ONNX's numbers of types, as numpy's names
 LABELS = "labels"  # the metadata's key
 
 OPEN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
@@ -149,6 +150,18 @@ def _refuse_operators(model: "onnx.ModelProto", where: str) -> None:
                 where=where,
                 fix="Export the model with the operators of ONNX alone.",
             )
+
+
+def scores_of(model: "onnx.ModelProto") -> str:
+    """Return the output that holds a row of scores for each row: the first of floats that is not
+    known to be of another rank, or else the first of all. scikit-learn's converters put the class
+    before it.
+    """
+    for output in model.graph.output:
+        kind = output.type.tensor_type
+        if kind.elem_type in FLOATS and (not kind.HasField("shape") or len(kind.shape.dim) == 2):
+            return str(output.name)
+    return str(model.graph.output[0].name)
 
 
 def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":

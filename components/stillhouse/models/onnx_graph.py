@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stillhouse.errors import SourceError
+from stillhouse.models import onnx_file
 from stillhouse.models.onnx_elementwise import ELEMENTWISE
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Operator = Callable[..., Tensor]
 
 
 class Graph(nn.Module):
-    """A model with one output, and one input of rows or a column [B] an input; a category that the
-    model takes as text is given by its code.
+    """A model with an output of scores, and one input of rows or a column [B] an input; a
+    category that the model takes as text is given by its code.
 
     Args:
         model: As `onnx_file.read` returns it; its weights are copied.
@@ -49,7 +50,7 @@ class Graph(nn.Module):
                 where=where,
                 fix="It can be attacked as a black box.",
             )
-        self.given, self.told = [one.name for one in inputs], graph.output[0].name
+        self.given, self.told = [one.name for one in inputs], onnx_file.scores_of(model)
         self.steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
         for node in graph.node:
             if node.op_type == "LabelEncoder" and self.columns and node.input[0] in self.given:
@@ -67,7 +68,7 @@ class Graph(nn.Module):
             self.steps.append(step)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the first output [B, C] for rows [B, *shape].
+        """Return the scores [B, C] for rows [B, *shape].
 
         Raises:
             SourceError: A node cannot be computed; its error is told.

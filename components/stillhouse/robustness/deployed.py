@@ -50,7 +50,7 @@ def twin_of(
         with torch.no_grad():
             ours, theirs = twin(few), answer(few)
     except SourceError as error:
-        return None, str(error)
+        return None, error.what  # whose model it is and what to do, the caller knows
     if ours.shape != theirs.shape:
         return None, "its graph in torch answers in another shape."
     apart = float((ours - theirs).abs().max())
