@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from stillhouse.evaluation.slices import search
-from stillhouse.evaluation.traits import cuts, traits
+from stillhouse.evaluation.traits import TAILS, cuts, traits
 
 
 def table(n=2000, seed=0):
@@ -36,6 +36,31 @@ def test_a_pair_of_traits_that_collapses_is_found_first_and_named():
     assert wrong[torch.from_numpy(rows)].double().mean() > 0.5
 
 
+@pytest.mark.parametrize(
+    ("measure", "inside", "name"),
+    [
+        (lambda rng, n: rng.choice([f"shop {at:02}" for at in range(40)], n), "shop 17", "shop 17"),
+        (lambda rng, n: rng.normal(size=n), 2.054, "money > 2"),
+        (lambda rng, n: -rng.normal(size=n), -2.054, "money ≤ -2"),
+    ],
+)
+def test_two_per_cent_that_collapse_are_found_where_a_column_has_many_parts(measure, inside, name):
+    rng = np.random.default_rng(0)
+    values = measure(rng, 4000)
+    if isinstance(inside, str):
+        values = values.astype(object)
+        hit = values == inside
+    else:
+        hit = values > inside if inside > 0 else values < inside
+    assert 0.015 < hit.mean() < 0.03
+    wrong = torch.from_numpy(rng.random(4000) < np.where(hit, 0.8, 0.08))
+    found = of({"money": values, "age": rng.normal(size=4000)})
+    first = search(found, wrong)[0]
+    assert name in found.name(first)
+    rows = found.rows(first).numpy()
+    assert (rows & hit).sum() > 0.9 * max(rows.sum(), hit.sum())
+
+
 def test_slices_that_share_most_of_their_rows_are_told_once():
     measures = table()
     measures["years"] = measures["age"] + 1.0
@@ -61,7 +86,7 @@ def test_cuts_are_made_once_and_hold_for_other_rows():
     other = traits(table(40, seed=5), made, {})
     ranges = [at for at, cut in enumerate(made) if cut.family == "age"]
     quartiles = [at for at in ranges if made[at].low is not None or made[at].high is not None]
-    inner = other.holds[quartiles[1:-1]].sum(dim=0)
+    inner = other.holds[quartiles[len(TAILS) : -len(TAILS)]].sum(dim=0)
     assert (inner == 1).all()  # the four quarters cover every age once
 
 

@@ -12,13 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stillhouse.evaluation.traits import Traits
+from stillhouse.evaluation.traits import LEAST_SHARE, Traits
 
 MOST = 8  # slices that go on to be confirmed; each more widens every interval
 PAIRED = 300  # traits that are paired, the most telling; pairs are their square
 TRIPLED = 30  # pairs that get a third trait
 OVERLAP = 0.5  # of two slices' rows, as a share of their union: the second tells nothing new
-LEAST_SHARE = 0.01  # of the rows: a smaller slice is an anecdote
 
 
 def search(traits: Traits, wrong: Tensor, *, most: int = MOST) -> list[tuple[int, ...]]:

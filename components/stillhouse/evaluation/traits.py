@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 FEW = 8  # values of a number that are told one by one
-EDGES = (0.05, 0.25, 0.5, 0.75, 0.95)  # quantiles between which a number's range is cut
-COMMON = 12  # categories of a column that are told one by one, the commonest
+EDGES = (0.25, 0.5, 0.75)  # quantiles between which a number's range is cut
+TAILS = (0.02, 0.05)  # of the rows, at either end of the range
+LEAST_SHARE = 0.01  # of the rows: a rarer category, as every smaller slice, is an anecdote
 NEAR = 1e-9
 
 
@@ -130,14 +131,17 @@ def _of_values(family: str, values: NDArray[Any]) -> list[Cut]:
         values.astype(str) if values.dtype == object else values, return_counts=True
     )
     if values.dtype == object:
-        common = sorted(zip(-counts, different.tolist(), strict=True))[:COMMON]
-        return [Cut(f"{family} = {name}", family, value=name) for _, name in sorted(common)]
+        common = counts >= LEAST_SHARE * len(values)
+        ordered = sorted(zip(-counts[common], different[common].tolist(), strict=True))
+        return [Cut(f"{family} = {name}", family, value=name) for _, name in ordered]
     if len(different) == 1:
         return []
     if len(different) <= FEW:
         return [Cut(f"{family} = {v:.4g}", family, value=float(v)) for v in different]
-    edges = [float(edge) for edge in np.quantile(values.astype(float), EDGES)]
-    tail, *inner, top = edges
+    inner, lows, highs = (
+        [float(edge) for edge in np.quantile(values.astype(float), where)]
+        for where in (EDGES, TAILS, [1 - share for share in TAILS])
+    )
     ends = [None, *inner, None]
     told = [
         Cut(_range(family, low, high), family, low, high)
@@ -145,9 +149,9 @@ def _of_values(family: str, values: NDArray[Any]) -> list[Cut]:
         if low is None or high is None or high - low > NEAR
     ]
     return [
-        Cut(_range(family, None, tail), family, None, tail),
+        *(Cut(_range(family, None, low), family, None, low) for low in dict.fromkeys(lows)),
         *told,
-        Cut(_range(family, top, None), family, top, None),
+        *(Cut(_range(family, high, None), family, high, None) for high in dict.fromkeys(highs)),
     ]
 
 
