@@ -18,8 +18,10 @@ from stillhouse.data.dataset import Dataset
 from stillhouse.errors import TrainingFailed
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
+from stillhouse.training import fleet_state
 from stillhouse.training.fit import FitSettings, Fitted, fit
 from stillhouse.training.fleet import Member, fit_together, why_apart
+from stillhouse.training.fleet_state import Fleet
 from stillhouse.training.objective import Objective
 from stillhouse.workspace import load_tensors
 
@@ -87,6 +89,40 @@ def test_a_loss_that_is_no_number_ends_its_member_alone_and_names_the_row() -> N
     alone = apart(twin, shaped(IMAGES))
     for one, other in zip(alone, fitted_of([first, last]), strict=True):
         assert distance(one, other) <= 1e-5
+
+
+@pytest.mark.parametrize("spec", [NETS[0], NETS[3], NETS[-1]], ids=str)
+def test_a_fleet_without_room_goes_through_each_step_in_parts(
+    spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data = dataclasses.replace(rows_of(spec), inputs=rows_of(spec).inputs.double())
+    own = members(spec, data, torch.float64, ema=0.9)
+    alone = apart(own, data)
+    assert len(Fleet.start(copy.deepcopy(own), data).parts) == 1
+    batch = own[0].settings.batch
+    cells = Fleet.start(copy.deepcopy(own), data).stack.cells(
+        own[0].model.normalize(data.inputs)[0]
+    )
+    monkeypatch.setattr(fleet_state, "ROOM", 2 * 8 * cells * batch)  # for two of the three
+    sizes = [rows.stop - rows.start for rows, _, _ in Fleet.start(copy.deepcopy(own), data).parts]
+    assert sizes == [2, 2], "the last part ends where the members do"
+    place = tmp_path / "fleet.safetensors"
+    again = copy.deepcopy(own)
+    fit_together(own, data, data, until=0.5, checkpoint=place)
+    for one, other in zip(
+        alone, fitted_of(fit_together(again, data, data, checkpoint=place)), strict=True
+    ):
+        assert distance(one, other) <= 1e-12
+
+
+def test_what_a_step_holds_is_counted_by_what_layers_give() -> None:
+    own = members({"name": "mlp", "width": 6, "depth": 1}, TABLE, torch.float32)
+    columns = own[0].model.normalize(TABLE.inputs)[0].numel()
+    classes = len(TABLE.classes)
+    stack = Fleet.start(own, TABLE).stack
+    assert (
+        stack.cells(torch.zeros(columns)) == columns + 6 + 6 + classes
+    )  # flatten, linear, relu, logits
 
 
 def test_members_that_are_left_out_later_change_nothing_for_the_others(tmp_path: Path) -> None:

@@ -132,10 +132,7 @@ def _step(fleet: Fleet) -> Tensor:
     members no more.
     """
     batch = fleet.batch()
-    answers = fleet.stack(_normalised(fleet, batch), training=True)
-    losses = fleet.losses(answers, batch)
-    (gradients,) = torch.autograd.grad(losses, fleet.stack.weights, torch.ones_like(losses))
-    losses = losses.detach()
+    losses, gradients = _slopes(fleet, batch)
     lengths = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
     if not math.isfinite(float((losses + lengths[:, 0]).sum())):  # one look; whose it is comes next
         sound = torch.isfinite(losses) & torch.isfinite(lengths[:, 0])
@@ -151,6 +148,19 @@ def _step(fleet: Fleet) -> Tensor:
         _average(fleet)
     fleet.step += 1
     return losses
+
+
+def _slopes(fleet: Fleet, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return the losses [k] and their gradients [k, P], part by part of the fleet."""
+    rows, found = _normalised(fleet, batch), []
+    for members, stack, losses_of in fleet.parts:
+        answers = stack(rows[members], training=True)
+        losses = losses_of(answers, fleet.some(batch, members))
+        (slopes,) = torch.autograd.grad(losses, stack.weights, torch.ones_like(losses))
+        found.append((losses.detach(), slopes))
+    if len(found) == 1:
+        return found[0]
+    return torch.cat([losses for losses, _ in found]), torch.cat([slopes for _, slopes in found])
 
 
 def _normalised(fleet: Fleet, batch: Batch) -> Tensor:

@@ -1,5 +1,6 @@
 """All that a fleet is between two steps: what a checkpoint must hold, and how it loses members."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from stillhouse.training.settings import FitSettings
 from stillhouse.training.stack import Stack
 
 IDENTITY = "fleet"
+ROOM = 2**26  # bytes that the layers of the members that go through a step together may give
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,20 @@ class Fleet:
         self.orders = {own.seed: self._order(own) for own in settings}
         self.whose = [own.seed for own in settings]
         self.warmups = [own.warmup for own in settings]
-        self.losses: Losses = _losses(alive)
+        self.parts = [
+            (rows, self.stack.part(rows), _losses(alive[rows])) for rows in self._split(len(alive))
+        ]
+
+    def _split(self, members: int) -> list[slice]:
+        """Return which neighbours go through a step together: all of them, or as many as there is
+        room for.
+        """
+        batch = min(self.members[0].settings.batch, len(self.train))
+        row = self.members[0].model.normalize(self.train.inputs[:1].to(self.stack.weights.device))
+        each = self.stack.cells(row[0]) * batch * self.stack.weights.element_size()
+        parts = min(max(1, math.ceil(members * each / ROOM)), max(1, members))
+        size = max(1, math.ceil(members / parts))
+        return [slice(at, at + size) for at in range(0, members, size)]
 
     def _column(self, values: Sequence[float]) -> Tensor:
         like = self.stack.weights
@@ -136,15 +151,13 @@ class Fleet:
         labelled = self.labelled[at].to(device).expand(k, -1)
         return Batch(inputs, targets, labelled, rows, step=self.step)
 
+    def some(self, batch: Batch, members: slice) -> Batch:
+        """Return the batches of some neighbours in the stack."""
+        return _of(batch, members)
+
     def own(self, batch: Batch, place: int) -> Batch:
         """Return the batch of the member at a place of the stack."""
-        return Batch(
-            batch.inputs[place],
-            batch.targets[place],
-            batch.labelled[place],
-            batch.rows[place],
-            step=batch.step,
-        )
+        return _of(batch, place)
 
     def drop(self, places: Sequence[int]) -> None:
         """Go on without the members at some places of the stack, in a smaller one."""
@@ -251,17 +264,15 @@ def _losses(members: Sequence[Member]) -> Losses:
         each = []
         for place, (model, objective) in enumerate(zip(answered, objectives, strict=True)):
             model.said = logits[place]
-            own = Batch(
-                batch.inputs[place],
-                batch.targets[place],
-                batch.labelled[place],
-                batch.rows[place],
-                step=batch.step,
-            )
-            each.append(objective(model, own))
+            each.append(objective(model, _of(batch, place)))
         return torch.stack(each)
 
     return one_by_one
+
+
+def _of(batch: Batch, at: int | slice) -> Batch:
+    parts = (batch.inputs[at], batch.targets[at], batch.labelled[at], batch.rows[at])
+    return Batch(*parts, step=batch.step)
 
 
 def _digests(members: Sequence[Member], train: Dataset, val: Dataset) -> Iterator[str]:

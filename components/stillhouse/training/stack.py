@@ -4,6 +4,7 @@ an optimiser's step is a few operations for all of them.
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,6 +87,33 @@ class Stack:
             {name: held[at].clone() for name, held in self.buffers.items()},
             [self.generators[member] for member in at],
         )
+
+    def part(self, members: slice) -> "Stack":
+        """Return some neighbours as a stack on the same memory: a change in one is one in both."""
+        return Stack(
+            self._net,
+            self.weights[members],
+            {name: held[members] for name, held in self.buffers.items()},
+            self.generators[members],
+        )
+
+    def cells(self, row: Tensor) -> int:
+        """Return how many numbers the layers of one member give for one row [*shape], normalised:
+        what autograd holds of a step, about.
+        """
+        total = 0
+
+        def count(module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ARG001 - torch's
+            nonlocal total
+            total += output.numel()
+
+        net = copy.deepcopy(self._net).eval()
+        for module in net.modules():
+            if not list(module.children()):
+                module.register_forward_hook(count)
+        with torch.no_grad():
+            net(row[None])
+        return total
 
     def unload(self, member: int, model: Classifier, weights: Tensor | None = None) -> None:
         """Write a member's weights and buffers into a model of its own.
