@@ -1,5 +1,6 @@
 import copy
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,17 @@ class Half(nn.Module):
         return torch.where(rows[:, :1] > 0, torch.nan, 0.0).expand(-1, 3)
 
 
+class Told(nn.Module):
+    """A model that returns its logits in a form of its own."""
+
+    def __init__(self, form: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.net, self.form = model(8, 1), form
+
+    def forward(self, rows: Tensor) -> object:
+        return self.form(self.net(rows))
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
@@ -130,6 +142,33 @@ class Half(nn.Module):
         ({"student": nn.Linear(4, 5)}, DataError, "the teacher answers 3 classes, the student"),
         ({"teacher": Half()}, DataError, "no finite answer for"),
         ({"teacher": nn.Flatten(0)}, DataError, "not \\[N, C\\]"),
+        ({"teacher": Told(lambda z: (z, z))}, DataError, "returns tuple, not a tensor of logits"),
+        ({"student": Told(lambda z: {"logits": z})}, DataError, "returns dict, not a tensor"),
+        ({"teacher": Told(lambda z: z.softmax(1))}, DataError, "teacher answers probabilities"),
+        ({"student": Told(lambda z: z.softmax(1))}, DataError, "student answers probabilities"),
+        ({"teacher": nn.Linear(4, 1), "student": nn.Linear(4, 1)}, DataError, "one number a row"),
+        ({"teacher": taught}, DataError, "the teacher is a function, not a torch module"),
+        ({"inputs": DATA.inputs.numpy()}, DataError, "inputs are a ndarray, not a tensor"),
+        (
+            {"inputs": DATA.inputs.double()},
+            DataError,
+            r"cannot take rows \[120, 4\], torch.float64",
+        ),
+        ({"student": nn.Linear(5, 3)}, DataError, "the student cannot take rows"),
+        ({"targets": DATA.targets.numpy()}, DataError, "targets are a ndarray, not a tensor"),
+        ({"targets": ["a", "b"] * 60}, DataError, "targets are a list, not a tensor"),
+        (
+            {"targets": (DATA.targets + 1) % 3},
+            DataError,
+            r"another order: .* 10 of 120 labelled rows right, .* the targets \[1, 2, 0\]",
+        ),
+        (
+            {"student": nn.Linear(4, 3).requires_grad_(False)},
+            UsageError,
+            "no weight of it takes a gradient",
+        ),
+        ({"method": None}, SettingsError, "needs a mapping with a name"),
+        ({"supervised": 1.5}, SettingsError, "less than or equal to 1"),
         ({"method": "kdd"}, PluginNotFound, "Did you mean 'kd'"),
         ({"method": {"name": "kd", "temperature": -1.0}}, SettingsError, "greater than 0"),
         ({"method": {"name": "fitnet", "layer": "9"}}, UsageError, "the student has no tap '9'"),
@@ -160,3 +199,19 @@ def test_a_model_is_not_its_own_student():
     distill(teacher, copy.deepcopy(teacher), DATA.inputs, epochs=1)
     with pytest.raises(UsageError, match="teacher and student are one model"):
         distill(teacher, teacher, DATA.inputs, epochs=1)
+
+
+def test_a_teacher_is_not_changed_through_weights_that_it_shares():
+    body = nn.Linear(4, 4)
+    teacher, student = (nn.Sequential(body, nn.Linear(4, 3)) for _ in range(2))
+    with pytest.raises(UsageError, match=r"shares '0\.weight' with its teacher"):
+        distill(teacher, student, DATA.inputs, epochs=1)
+    body.requires_grad_(False)
+    before = body.weight.clone()
+    distill(teacher, student, DATA.inputs, epochs=1)
+    assert torch.equal(before, body.weight)
+
+
+def test_without_gradients_nothing_is_learned():
+    with torch.no_grad(), pytest.raises(UsageError, match="gradients are switched off"):
+        distill(taught(), model(8, 1), DATA.inputs, epochs=1)

@@ -4,28 +4,28 @@ server.
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stillhouse import config
-from stillhouse.data.dataset import UNLABELLED, Dataset
-from stillhouse.data.schema import Feature, Kind, Schema
+from stillhouse.distillation.admission import (
+    answers_of,
+    require_same_order,
+    require_trainable,
+    rows_of,
+)
 from stillhouse.distillation.live import Pair
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.objective import Distillation
 from stillhouse.distillation.selector import Selector
-from stillhouse.errors import DataError, UsageError
-from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.models.access import accept
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
 from stillhouse.training.fit import FitSettings, Progress, fit, silent
 from stillhouse.training.randomness import own_random_state
 
-KINDS: dict[int, Kind] = {1: "table", 2: "series", 3: "image"}  # by the axes of a row
 ADAMW: Mapping[str, Any] = {"name": "adamw", "lr": 3e-3, "weight_decay": 1e-4}
 
 
@@ -70,11 +70,13 @@ def distill(
         The student, in evaluation mode.
 
     Raises:
-        DataError: Rows, targets or the models' answers do not fit one another.
+        DataError: Rows, targets or the models' answers do not fit one another, a model answers
+            probabilities, or the teacher's classes stand in another order than the targets'.
         SettingsError: A setting does not fit.
         PluginNotFound: There is no method or selector of that name.
         UsageError: The method takes other rows, does not go with the selector, or looks at a tap
-            that a model does not have.
+            that a model does not have; the student has nothing to train, or shares it with the
+            teacher.
         TrainingFailed: Loss or gradient is NaN or infinite; the message names the rows.
 
     Example:
@@ -85,13 +87,9 @@ def distill(
         >>> student(rows).shape
         torch.Size([64, 3])
     """
-    answers = _answers(teacher, student, inputs)
-    rows = _rows(inputs, targets, answers.shape[1])
-    if teacher is student:
-        raise UsageError(
-            "teacher and student are one model.",
-            fix="Give the student weights of its own: copy.deepcopy(teacher).",
-        )
+    answers = answers_of(teacher, student, inputs)
+    rows = rows_of(inputs, targets, answers.shape[1])
+    require_trainable(teacher, student)
     spec, chosen = _spec(method), _spec(selector)
     loss: Method = config.plugin("methods", spec, where="method")
     weigher: Selector = config.plugin("selectors", chosen, where="selector")
@@ -102,9 +100,10 @@ def distill(
         {"epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed},
         where="distill",
     )
-    share = (
-        config.adapt(config.Share, supervised, where="supervised") if len(rows.labelled) else 0.0
-    )
+    asked = config.adapt(config.Share, supervised, where="supervised")
+    share = asked if len(rows.labelled) else 0.0
+    if share < 1:
+        require_same_order(answers, rows)
     with own_random_state(seed):
         objective = Distillation(
             method=loss,
@@ -120,57 +119,4 @@ def distill(
 
 
 def _spec(asked: str | Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": asked} if isinstance(asked, str) else dict(asked)
-
-
-def _answers(teacher: nn.Module, student: nn.Module, inputs: Tensor) -> Tensor:
-    if inputs.ndim - 1 not in KINDS or not len(inputs) or not inputs.is_floating_point():
-        raise DataError(
-            f"inputs of shape {list(inputs.shape)}, {inputs.dtype}, are no rows.",
-            where="inputs",
-            fix="Give floats [N, D], [N, T, D] or [N, C, H, W].",
-        )
-    answers = logits_of(teacher, inputs)
-    if answers.ndim != 2 or len(answers) != len(inputs):
-        raise DataError(
-            f"the teacher answers {list(answers.shape)} for {len(inputs)} rows, not [N, C].",
-            where="teacher",
-            fix="It must return logits.",
-        )
-    bad = torch.nonzero(~torch.isfinite(answers).all(dim=1)).flatten()
-    if len(bad):
-        raise DataError(
-            f"the teacher has no finite answer for {len(bad)} rows, the first of them "
-            f"{int(bad[0])}.",
-            where="teacher",
-            fix="Mend or drop them.",
-        )
-    told = logits_of(student, inputs[:2])
-    if told.shape[1:] != answers.shape[1:]:
-        raise DataError(
-            f"the teacher answers {answers.shape[1]} classes, the student {list(told.shape[1:])}.",
-            where="student",
-            fix="Give both the same classes.",
-        )
-    return answers
-
-
-def _rows(inputs: Tensor, targets: Tensor | None, classes: int) -> Dataset:
-    known = torch.full((len(inputs),), UNLABELLED) if targets is None else targets
-    if known.shape != (len(inputs),) or known.dtype != torch.int64:
-        raise DataError(
-            f"targets of shape {list(known.shape)}, {known.dtype}, do not fit {len(inputs)} rows.",
-            where="targets",
-            fix="Give int64 [N].",
-        )
-    if int(known.max()) >= classes or int(known.min()) < UNLABELLED:
-        raise DataError(
-            f"targets lie between {int(known.min())} and {int(known.max())}, but there are "
-            f"{classes} classes.",
-            where="targets",
-            fix="Count from 0; −1 is unlabelled.",
-        )
-    kind = KINDS[inputs.ndim - 1]
-    schema = Schema(kind, tuple(inputs.shape[1:]), tuple(str(code) for code in range(classes)), ())
-    features = tuple(Feature(f"x{at}") for at in range(inputs.shape[schema.feature_axis]))
-    return Dataset(inputs, known, replace(schema, features=features), torch.arange(len(inputs)))
+    return dict(asked) if isinstance(asked, Mapping) else {"name": asked}

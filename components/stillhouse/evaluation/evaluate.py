@@ -21,6 +21,9 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
             where it computes.
         inputs: [N, *shape]; the logits come back to where they are.
         batch: Rows at once.
+
+    Raises:
+        DataError: The model returns something else than a tensor.
     """
     training, here = model.training, inputs.device
     there = device_of(model) or here
@@ -29,13 +32,23 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
         with torch.inference_mode():
             asked = torch.cat(
                 [
-                    model(inputs[start : start + batch].to(there)).to(here)
+                    _tensor(model(inputs[start : start + batch].to(there))).to(here)
                     for start in range(0, len(inputs), batch)
                 ]
             )
     finally:
         model.train(training)
     return asked.float().clone()  # a clone outside inference mode may enter a loss later
+
+
+def _tensor(answer: Any) -> Tensor:
+    if isinstance(answer, Tensor):
+        return answer
+    raise DataError(
+        f"a model returns {type(answer).__name__}, not a tensor of logits.",
+        where="forward",
+        fix="Return the logits alone, or wrap it in a module that takes them out.",
+    )
 
 
 def report(

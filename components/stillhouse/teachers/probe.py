@@ -178,26 +178,55 @@ def _require_steady(oracle: Oracle, some: Dataset, answers: Tensor) -> None:
 
 
 def _require_order(told: Tensor, targets: Tensor, classes: tuple[str, ...]) -> None:
-    count = len(classes)
-    if not count or len(targets) < ROWS_A_CLASS * count:
+    found = other_order(told, targets, len(classes))
+    if found is None:
         return
+    names = [classes[at] for at in found.meant]
+    raise SourceError(
+        f"its classes seem to stand in another order: as it is it answers {found.as_it_is} of "
+        f"{len(targets)} labelled val rows right, reordered {found.reordered}.",
+        where="teacher",
+        fix=f"Name its classes by column; these would fit: classes: {names}.",
+    )
+
+
+@dataclass(frozen=True)
+class OtherOrder:
+    """An order of the classes in which a teacher would be right far more often.
+
+    Attributes:
+        as_it_is: Rows that it answers right now.
+        reordered: Rows that it would answer right.
+        meant: For each of its columns the class that it seems to mean.
+    """
+
+    as_it_is: int
+    reordered: int
+    meant: tuple[int, ...]
+
+
+def other_order(told: Tensor, targets: Tensor, count: int) -> OtherOrder | None:
+    """Return the order in which a teacher's classes seem to stand; None if there is nothing to
+    complain of, or too few rows to tell.
+
+    Args:
+        told: Its decisions [N], int64.
+        targets: [N], int64, all known.
+        count: C.
+    """
+    if not count or len(targets) < ROWS_A_CLASS * count:
+        return None
     table = torch.zeros(count, count, dtype=torch.int64)
     table.index_put_((told, targets), torch.ones(len(targets), dtype=torch.int64), accumulate=True)
     columns, meant = linear_sum_assignment(-table.numpy())
     as_it_is, reordered = int(table.trace()), int(table.numpy()[columns, meant].sum())
     total = len(targets)
     if reordered < RIGHT * total or reordered < 2 * as_it_is:
-        return
+        return None
     # A teacher that mostly says one class looks reordered where classes are rare: not that much.
     if 2 * reordered < total + int(torch.bincount(targets).max()):
-        return
-    names = [classes[at] for at in meant]
-    raise SourceError(
-        f"its classes seem to stand in another order: as it is it answers {as_it_is} of {total} "
-        f"labelled val rows right, reordered {reordered}.",
-        where="teacher",
-        fix=f"Name its classes by column; these would fit: classes: {names}.",
-    )
+        return None
+    return OtherOrder(as_it_is, reordered, tuple(int(at) for at in meant))
 
 
 def require_label_order(answers: Tensor, some: Dataset) -> None:
