@@ -101,8 +101,11 @@ class AreaDifferenceTest:
         spread = ranking.spread_of_difference(self.of)
         if spread > 0:
             return float(ndtr((-self.margin - self.difference) / spread))
-        # Neither errs on these rows: the student's own area against the most that it may lack.
-        return ranking.p_above(self.of, 1 - self.margin) if self.difference > -self.margin else 1.0
+        if self.difference <= -self.margin:
+            return 1.0
+        # No pair tells them apart: of k that share no row, none does with a probability of
+        # (1 - margin)^k at most.
+        return float(min(max(1 - self.margin, 0.0), 1.0) ** self.of.pairs)
 
     @property
     def missed(self) -> float:
