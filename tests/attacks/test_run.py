@@ -391,6 +391,11 @@ class Silent(nn.Module):
         return inputs.detach()[:, :3]
 
 
+class Wrapped(nn.Module):
+    def forward(self, inputs):
+        return {"logits": inputs[:, :3]}
+
+
 class Lost(nn.Module):
     def forward(self, inputs):
         return inputs[:, :3] / 0 * 0
@@ -413,7 +418,14 @@ class Lost(nn.Module):
         ({"targets": GOOD["targets"][:3]}, "5 rows and 3 targets"),
         ({"model": Silent()}, "black box"),
         ({"model": Lost()}, "not a number"),
-        ({"norm": "l0"}, "takes l1, l2, linf, not l0"),
+        ({"norm": "l0", "epsilon": 1}, "takes l1, l2, linf, not l0"),
+        ({"norm": "l0", "epsilon": 0.5}, "l0 counts, and 0.5 is no whole number"),
+        ({"targets": GOOD["targets"].float()}, r"not torch\.float32 \[5\]"),
+        ({"targets": nn.functional.one_hot(GOOD["targets"], 3)}, r"codes of classes \[N\], not"),
+        ({"targets": [0] * 5}, "tensors, not a list"),
+        ({"rows": GOOD["rows"].numpy()}, "tensors, not a ndarray"),
+        ({"model": lambda inputs: inputs}, r"is a function, not a torch\.nn\.Module"),
+        ({"model": Wrapped()}, "answers with a dict, not with a tensor"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, said):
@@ -421,6 +433,7 @@ def test_what_cannot_be_meant_is_refused(change, said):
         return PGD()(model or net(), rows, targets, Threat(norm, epsilon))
 
     assert len(asked(**GOOD).success) == 5
+    assert len(asked(**{**GOOD, "targets": GOOD["targets"].int()}).success) == 5
     with pytest.raises((UsageError, DataError), match=said):
         asked(**{**GOOD, **change})
 

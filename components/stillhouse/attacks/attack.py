@@ -92,7 +92,7 @@ class Attack(ABC):
             model: Data space [B, *shape] to logits [B, C]. Its mode, parameters, gradients and the
                 global random state are as before when this returns.
             inputs: Clean rows [N, *shape]; N may be 0.
-            targets: [N], int64, all labelled.
+            targets: [N], whole numbers, all labelled.
             threat: What is allowed.
             generator: Everything random; one of seed 0 where none is given.
             budget: When to stop and return the best so far; no limit where none is given.
@@ -105,14 +105,15 @@ class Attack(ABC):
         """
         # the machinery knows this class; it is asked for only when an attack runs
         from stillhouse.attacks.run import run_attack
-        from stillhouse.attacks.sense import require_sense
+        from stillhouse.attacks.sense import require_kinds, require_sense
 
+        require_kinds(model, inputs, targets)
         require_sense(threat, inputs.cpu(), targets)
         return run_attack(
             self,
             model,
             inputs,
-            targets,
+            targets.long(),
             threat=threat,
             generator=generator or torch.Generator().manual_seed(0),
             budget=budget or UNLIMITED,

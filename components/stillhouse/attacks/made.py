@@ -9,7 +9,7 @@ from stillhouse.attacks.space import Space
 from stillhouse.attacks.switches import switches_of
 
 MADE: frozenset[Norm] = frozenset({"geometry", "category", "channels", "drift", "skew"})
-COUNTED: frozenset[Norm] = frozenset({"category", "channels"})  # epsilon is how many
+COUNTED: frozenset[Norm] = frozenset({"category", "channels", "l0"})  # epsilon is how many
 SERIES: frozenset[Norm] = frozenset({"channels", "drift", "skew"})  # what only series have
 _ROUNDING = 1e-5  # of epsilon: a line's end is told from values that were rounded
 

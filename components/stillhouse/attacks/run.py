@@ -141,15 +141,17 @@ class Judge:
     votes: int
 
     @classmethod
-    def of(cls, model: nn.Module, inputs: Tensor, targets: Tensor, batch: int) -> "Judge":  # noqa: ARG003
+    def of(cls, model: nn.Module, inputs: Tensor, targets: Tensor, batch: int) -> "Judge":
         """Return the judge of a model: of one that answers some rows differently when it is asked
         again, by votes.
         """
         few = inputs[:_LOOKED_AT]
+        if not len(few):
+            return cls(model, batch, 1)
         with torch.no_grad():
-            steady = not len(few) or torch.equal(
-                model(few).nan_to_num(0.0), model(few).nan_to_num(0.0)
-            )
+            first, again = model(few), model(few)
+        require_answers(first, targets[:0])  # what is no tensor of logits has no numbers to compare
+        steady = torch.equal(first.nan_to_num(0.0), again.nan_to_num(0.0))
         return cls(model, batch, 1 if steady else VOTES)
 
     def right(self, inputs: Tensor, targets: Tensor, *, check: bool = False) -> Tensor:

@@ -13,6 +13,37 @@ from stillhouse.attacks.threat import Threat
 from stillhouse.errors import DataError, UsageError
 
 
+def require_kinds(model: object, inputs: object, targets: object) -> None:
+    """Refuse what is no model, no rows or no classes at all.
+
+    Args:
+        model: Asked for its logits.
+        inputs: [N, *shape].
+        targets: [N].
+
+    Raises:
+        UsageError: The model is no module, or rows or targets are no tensors.
+        DataError: Targets are no codes of classes, one a row.
+    """
+    if not isinstance(model, nn.Module):
+        raise UsageError(
+            f"the model is a {type(model).__name__}, not a torch.nn.Module.",
+            fix="Give the module itself, or one whose `forward` calls it.",
+        )
+    if not isinstance(inputs, Tensor) or not isinstance(targets, Tensor):
+        odd_one = targets if isinstance(inputs, Tensor) else inputs
+        raise UsageError(
+            f"rows and targets are tensors, not a {type(odd_one).__name__}.",
+            fix="Write torch.as_tensor(...).",
+        )
+    kind = targets.dtype
+    if targets.dim() != 1 or kind.is_floating_point or kind.is_complex or kind == torch.bool:
+        raise DataError(
+            f"targets are codes of classes [N], not {kind} {list(targets.shape)}.",
+            fix="Give whole numbers, one a row: of one-hot rows, targets.argmax(1).",
+        )
+
+
 def require_sense(threat: Threat, inputs: Tensor, targets: Tensor) -> None:
     """Refuse a threat and rows that cannot be meant together.
 
@@ -141,6 +172,11 @@ def require_answers(logits: Tensor, targets: Tensor, rows: Tensor | None = None)
     Raises:
         DataError: They are no logits, not numbers, or a target is no class of theirs.
     """
+    if not isinstance(logits, Tensor):
+        raise DataError(
+            f"the model answers with a {type(logits).__name__}, not with a tensor of logits.",
+            fix="Wrap it in a module that returns the logits alone.",
+        )
     if logits.dim() != 2 or logits.shape[-1] < 2:
         raise DataError(
             f"the model answers with {list(logits.shape)}, not with logits [rows, classes].",
