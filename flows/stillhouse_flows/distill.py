@@ -20,6 +20,7 @@ from stillhouse.clock import SYSTEM
 from stillhouse.config import Spec
 from stillhouse.environment import HIDDEN
 from stillhouse.errors import SourceError, UsageError, nearest
+from stillhouse.steps.teacher import settings
 from stillhouse.workspace import dump_json, write_atomic
 from stillhouse_flows.init import TEMPLATES, joined, name_of, write
 from stillhouse_flows.intake import look, pace
@@ -30,6 +31,7 @@ from stillhouse_flows.intake.teachers import placed, teacher_of
 
 ASKED = f"{HIDDEN}/distill.json"
 ONNX = "artifacts/export/student.onnx"
+GATE = "gate"  # beside a teacher's own settings
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def begin(wish: Wish) -> Plan | None:
         return None
     own, _ = wish.parted()
     brought = teacher_of(wish.teacher, root)
-    teacher = placed(params.overlay({"teacher": brought}, own)["teacher"], root)
+    said = params.overlay({"teacher": brought}, [text for text in own if not _of_gate(text)])
+    teacher = placed({key: each for key, each in said["teacher"].items() if key != GATE}, root)
     guess = look.guess(wish.data, root, wish.hints)
     registry = _registry(teacher)
     if registry:
@@ -131,6 +134,7 @@ def begin(wish: Wish) -> Plan | None:
     _bring_module(teacher, root)
     guess, dataset = read(guess, root)
     made = replace(plan(dataset, guess, wish.student_spec), teacher=teacher)
+    made = replace(made, teacher_gate=_gate({GATE: made.teacher_gate, **brought}, own))
     made = pace.sized(made, pace.measure(made, dataset, root, SYSTEM), seconds)
     write_atomic(root / ASKED, dump_json(wish.as_dict()))
     write(root / "dvc.yaml", dvc_yaml())
@@ -140,6 +144,23 @@ def begin(wish: Wish) -> Plan | None:
     text = params_text(guess, made, kind=dataset.schema.kind, model=wish.model, plugins=[])
     write(root / "params.yaml", text)  # last: its being there says that the workspace is whole
     return made
+
+
+def _of_gate(text: str) -> bool:
+    return text.partition("=")[0].split(".")[:2] == ["teacher", GATE]
+
+
+def _gate(section: Mapping[str, Any], own: list[str]) -> dict[str, Any] | None:
+    """Return the teacher's gate: what the user says of it laid over what was planned.
+
+    Raises:
+        SettingsError: It is no gate.
+    """
+    asked = [text for text in own if _of_gate(text)]
+    found: dict[str, Any] = params.overlay({"teacher": section}, asked)["teacher"]
+    settings({"teacher": found})
+    gate: dict[str, Any] | None = found[GATE]
+    return gate
 
 
 def _goes_on(wish: Wish) -> bool:

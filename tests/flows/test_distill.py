@@ -96,6 +96,22 @@ def test_what_is_said_of_the_teacher_is_written_down_and_the_rest_lasts_a_run(an
 
 @pytest.mark.usefixtures("answers")
 @pytest.mark.parametrize(
+    ("changes", "gate"),
+    [
+        ({"sets": ("teacher.gate=null",)}, None),
+        ({"sets": ("teacher.gate.at_least=0.2",)}, {"metric": "val/accuracy", "at_least": 0.2}),
+        ({"teacher": "{name: predictions, path: answers.npz, gate: null}"}, None),
+    ],
+)
+def test_the_teachers_gate_is_a_setting_as_well(changes: dict[str, object], gate: object):
+    begin(wish(**changes, out=Path("here")))
+    held = Project.open(Path("here")).params["teacher"]
+    assert held["gate"] == gate
+    assert held["name"] == "predictions"
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
         ({"teacher": "answer.npz"}, UsageError, "no teacher 'answer.npz'"),
@@ -105,6 +121,7 @@ def test_what_is_said_of_the_teacher_is_written_down_and_the_rest_lasts_a_run(an
         ({"budget": "10s"}, UsageError, "10 s are too short"),
         ({"teacher": "models:/credit@champion"}, SourceError, "no MLflow here"),
         ({"sets": ("teacher.clases=[a]",)}, UsageError, "unknown setting 'clases'"),
+        ({"sets": ("teacher.gate=0.5",)}, UsageError, "a gate is a mapping, not 0.5"),
     ],
 )
 def test_what_cannot_be_meant_leaves_no_settings_behind(

@@ -109,8 +109,7 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
             comment(seen + (rare if base.rare else "")),
             "teacher:",
             block(plan.teacher, 2),
-            f"  gate: {{metric: val/{metric}, at_least: {plan.teacher_bound:g}}} # below it no "
-            "student is worth training",
+            f"  gate: {flow(plan.teacher_gate)} # below it no student is worth training",
             "",
             "knowledge: {views: 1}",
             "",

@@ -4,7 +4,7 @@ decide.
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Plan:
         unlabelled: And without.
         metric: Of the baseline, by which everything is chosen and judged.
         baseline: What a quick model reached on val.
-        teacher_bound: Of the teacher's gate.
+        teacher_gate: The section's `gate`; None lets every teacher through.
         student_bound: Of the student's.
         notes: Decisions in words.
         hours: What the steps of a run may take; None: as long as they need.
@@ -93,7 +93,7 @@ class Plan:
     unlabelled: int
     metric: str
     baseline: Baseline
-    teacher_bound: float
+    teacher_gate: Mapping[str, Any] | None
     student_bound: float
     notes: tuple[str, ...]
     hours: float | None = None
@@ -134,7 +134,7 @@ def plan(dataset: Dataset, guess: Guess, student: config.Spec | None = None) -> 
         unlabelled,
         baseline.metric,
         baseline,
-        _teacher_bound(baseline),
+        {"metric": f"val/{baseline.metric}", "at_least": _teacher_bound(baseline)},
         _bound(baseline, len(ready.test)),
         (*notes, *_doubts(baseline, dataset)),
         positive=_rarest(ready.train) if baseline.metric == "auc" else None,

@@ -39,7 +39,7 @@ def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
     assert made.baseline.smallest < 0.1
     assert (made.metric, "balanced" in made.teacher) == ("auc", False)
     assert 0.5 <= made.student_bound < made.baseline.reached
-    assert 0.5 <= made.teacher_bound < made.baseline.reached
+    assert 0.5 <= made.teacher_gate["at_least"] < made.baseline.reached
     assert made.positive == "1"
     boosted = replace(made.baseline, name=BOOSTING)
     _, dataset = read(guess(files.crashes(tmp_path), tmp_path, Hints()), tmp_path)
@@ -76,7 +76,7 @@ def test_bounds_of_even_classes_lie_between_guessing_and_what_a_quick_model_reac
     base = made.baseline
     assert made.metric == "accuracy"
     assert base.chance - 0.01 <= made.student_bound < base.reached
-    assert base.chance < made.teacher_bound < base.reached
+    assert base.chance < made.teacher_gate["at_least"] < base.reached
 
 
 def test_uneven_classes_of_three_are_judged_by_balanced_accuracy(tmp_path: Path):
