@@ -127,6 +127,14 @@ def test_a_teacher_of_other_rows_or_classes_is_refused(
         probe(oracle(answer), val, JOB, ManualClock())
 
 
+def test_probabilities_are_not_taken_for_logits(val: Dataset) -> None:
+    answer = knowing(val)
+    with pytest.raises(SourceError, match="answers probabilities where logits are wanted"):
+        probe(oracle(lambda inputs, rows: answer(inputs, rows).softmax(1)), val, JOB, ManualClock())
+    logs = oracle(lambda inputs, rows: answer(inputs, rows).log_softmax(1))
+    assert probe(logs, val, JOB, ManualClock()).accuracy == pytest.approx(0.9, abs=0.05)
+
+
 def test_rows_without_labels_are_no_reason_to_stop(val: Dataset) -> None:
     bare = replace(val, targets=torch.full_like(val.targets, -1))
     assert "no labelled row" in probe(oracle(knowing(val)), bare, JOB, ManualClock()).sentence

@@ -9,10 +9,12 @@ from torch import Tensor
 
 from stillhouse.clock import Clock
 from stillhouse.data.dataset import Dataset, known
+from stillhouse.data.schema import Schema
 from stillhouse.errors import SourceError, StillhouseError
 from stillhouse.evaluation.ranking import auc
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.teachers.ask import ask, naming
+from stillhouse.teachers.probabilities import are_chances, are_probabilities
 from stillhouse.teachers.teacher import Oracle
 
 ROWS, PAID_ROWS = 256, 16  # val rows that are asked about; few where each costs money
@@ -23,6 +25,7 @@ RIGHT, ROWS_A_CLASS = 0.5, 5
 # The same of labels, of which more fit by luck: those with so many rows of either kind, at most so
 # many of them, each ranked so much better than by chance (2 AUC − 1).
 ROWS_A_LABEL, MOST_LABELS, RANKED = 10, 100, 0.6
+TOLD = 64  # numbers in [0, 1] that are hardly log-odds all of them
 UNEVEN = 0.8  # share of one class beyond which accuracy praises whoever says nothing else
 LONG = 60.0  # seconds of a job that are worth a word before it begins
 
@@ -111,10 +114,10 @@ def probe(oracle: Oracle, val: Dataset, job: Job, clock: Clock) -> Probe:
         clock: For the estimate.
 
     Raises:
-        SourceError: It does not take such rows, answers another number of classes or something not
-            finite; it answers a row otherwise when asked again in other company; its classes stand
-            in another order than the data's; or it is another teacher than the one whose answers
-            are kept.
+        SourceError: It does not take such rows, answers another number of classes, something not
+            finite, or probabilities in the place of logits; it answers a row otherwise when asked
+            again in other company; its classes stand in another order than the data's; or it is
+            another teacher than the one whose answers are kept.
         OverBudget: The whole job would cost more than is allowed.
     """
     oracle.require_money(job.unpaid)
@@ -123,6 +126,7 @@ def probe(oracle: Oracle, val: Dataset, job: Job, clock: Clock) -> Probe:
     some = some.take(torch.arange(min(count, len(some))))
     began = clock.seconds()
     answers = _answers(oracle, some)
+    _require_logits(answers, some.schema)
     seconds = (clock.seconds() - began) / max(len(some), 1)
     oracle.require_same(some.inputs[:4], some.rows[:4])
     if not oracle.usd_per_row:
@@ -154,6 +158,21 @@ def _answers(oracle: Oracle, some: Dataset) -> Tensor:
             where="teacher, probed on val",
             fix="Bring a teacher of such rows, or rows of its size (the source's resize).",
         ) from error
+
+
+def _require_logits(answers: Tensor, schema: Schema) -> None:
+    if schema.labels:
+        meant = answers.numel() < TOLD or not are_chances(answers)
+    else:
+        meant = schema.quantity is not None or not are_probabilities(answers)
+    if meant or (answers == answers[:1]).all():  # what never changes is useless, not mistaken
+        return
+    raise SourceError(
+        "it answers probabilities where logits are wanted: taken for those, it would be sure of "
+        "nothing.",
+        where="teacher, probed on val",
+        fix="Leave its softmax or sigmoid out, or return its logarithm (of labels: log-odds).",
+    )
 
 
 def _require_steady(oracle: Oracle, some: Dataset, answers: Tensor) -> None:
