@@ -55,6 +55,8 @@ def test_the_tables_of_what_is_learned_are_what_was_measured(script: Load) -> No
     text = page("choose-what-is-learned.md")
     assert script("flips").markdown(told("flips.json")["divisions"]) in text
     assert script("planted").markdown(told("planted.json")["tables"]) in text
+    for rows in told("robust.json")["tables"].values():
+        assert script("robust").markdown(rows) in text
     sets = told("quality.json")["sets"]
     assert sets
     for each in sets.values():
