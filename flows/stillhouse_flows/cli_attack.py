@@ -91,6 +91,11 @@ def attack(
                 f"epsilon must be a number above 0, not {epsilon:g}.",
                 fix="Write how far an attacker may go: 8/255 = 0.0314 for images in [0, 1].",
             )
+        if seconds is not None and not seconds > 0:
+            raise UsageError(
+                f"an attack of {seconds:g} seconds tells nothing.",
+                fix="Give --seconds more than 0, or leave it out.",
+            )
         from stillhouse_flows import show, show_attack
         from stillhouse_flows.attack import Wish
         from stillhouse_flows.attack import attack as run

@@ -93,6 +93,8 @@ def test_the_command_tells_it_as_one_object_and_keeps_the_rows(place):
         (["--epsilon", "0"], "above 0"),
         (["--epsilon", "-1"], "above 0"),
         (["--norm", "l9"], "Did you mean"),
+        (["--seconds", "0"], "0 seconds tells nothing"),
+        (["--seconds", "-5"], "-5 seconds tells nothing"),
         (["--attack", "pdg"], "'pgd'"),
         (["--attack", "transfer"], "second model"),
         (["--attack", "patch", "--norm", "patch"], "takes image or series, not table"),

@@ -239,6 +239,13 @@ def test_rows_that_cannot_move_are_not_called_robust(place):
     assert "nothing may change" in found.artifacts["stillhouse/left_out"].content[0]["robust_linf"]
 
 
+def test_rows_of_one_class_are_measured_and_not_attacked(place):
+    data = table(60)
+    found, _ = evaluated(lambda rows: np.full(len(rows), "no"), data[data.label == "no"])
+    assert found.metrics["stillhouse/accuracy"] == 1.0
+    assert "one class" in found.artifacts["stillhouse/left_out"].content[0]["robust_linf"]
+
+
 def test_the_guide_s_example_runs(place, capsys):
     runpy.run_path(str(ROOT / "docs" / "examples" / "guide" / "judge_any.py"))
     assert "'slice':" in capsys.readouterr().out

@@ -198,14 +198,9 @@ def _attack(
     answers, targets, classes = judged
     name = f"robust_{settings.norm}"
     ranges = numeric(columns, _whole(dataset))
-    if model is None or not settings.attack or isinstance(ranges, str):
-        found.left_out[name] = (
-            "only predictions were given, and no model to ask."
-            if model is None
-            else ranges
-            if isinstance(ranges, str)
-            else "evaluator_config.attack is off."
-        )
+    why = _not_attacked(settings, model, classes)
+    if why or isinstance(ranges, str):
+        found.left_out[name] = why or str(ranges)
         return
     box = Asked(model, ranges.low, table=_table(dataset), classes=classes)
     attempt = Attempt(
@@ -213,6 +208,14 @@ def _attack(
     )
     share = withstood(box, ranges, targets, answers.graded, attempt)
     found.numbers |= dict(zip((f"{name}_low", name, f"{name}_high"), share, strict=True))
+
+
+def _not_attacked(settings: Settings, model: Any, classes: Sequence[Any]) -> str:
+    if model is None:
+        return "only predictions were given, and no model to ask."
+    if len(classes) < 2:
+        return "there is only one class; evaluator_config.classes names more."
+    return "" if settings.attack else "evaluator_config.attack is off."
 
 
 def _table(dataset: Any) -> Callable[[Any], Any]:
