@@ -158,6 +158,8 @@ def test_a_split_without_rows_or_with_one_class_is_refused() -> None:
     assert require_splits(data, places, Split()) == []
     with pytest.raises(DataError, match="no labelled row of 100 falls into val"):
         require_splits(data, places * 2 % 3 * 0, Split())
+    with pytest.raises(DataError, match="none of 100 rows has a label"):
+        require_splits(replace(data, targets=torch.full((100,), -1)), places, Split())
     only_a = torch.where(data.targets == 0, 2, torch.where(torch.arange(100) < 50, 0, 1))
     with pytest.raises(DataError, match="only one class, 'b'"):
         require_splits(data, only_a, Split())

@@ -264,6 +264,12 @@ def require_splits(dataset: Dataset, places: Tensor, split: Split) -> list[str]:
     Raises:
         DataError: A split has no labelled row or only one class, or train lacks a class.
     """
+    if len(dataset) and not known(dataset.targets).any():
+        raise DataError(
+            f"none of {len(dataset)} rows has a label, and val and test are measured by labels.",
+            where="prepare.split",
+            fix="Name the target, or bring some rows with labels.",
+        )
     _require_three_groups(dataset, split)
     absent, sort = [], targets_of(dataset.schema)
     for name, place in NAMES.items():
