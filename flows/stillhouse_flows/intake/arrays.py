@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from stillhouse.data.archive import array_names, read_arrays
 from stillhouse.data.labels import several_labels
-from stillhouse.errors import SourceError, UsageError
-from stillhouse_flows.intake.hints import By, Guess, Hints
+from stillhouse.errors import SourceError, UsageError, nearest
+from stillhouse_flows.intake.hints import COLUMNS, By, Guess, Hints, refuse_hints
 
 FEW_GROUPS = 3
 COLOURS = (1, 3)  # channels
@@ -31,8 +31,10 @@ def npz(path: Path, place: str, hints: Hints) -> Guess:
 
     Raises:
         SourceError: It is none, or no array is evidently the inputs.
+        UsageError: An array that was named is not there, or what was said fits no arrays.
     """
-    names = _parts(path)
+    refuse_hints(hints, ("drop", "window"), what="arrays", where=path.name)
+    names = _parts(path) | _named(path, hints)
     found = read_arrays(path, tuple(names.values()))
     inputs = found[names["inputs"]]
     source: dict[str, Any] = {"name": "npz", "path": place}
@@ -52,10 +54,16 @@ def npz(path: Path, place: str, hints: Hints) -> Guess:
         source["task"] = "multi_label"
         notes.append("a row of the targets may have several labels, or none.")
     by: By = "row"
-    if "groups" in names and len(set(found[names["groups"]].tolist())) >= FEW_GROUPS:
+    groups = len(set(found[names["groups"]].tolist())) if "groups" in names else 0
+    if hints.group or (groups >= FEW_GROUPS and not hints.time):
         by = "group"
     elif "time" in names:
         by = "time"
+    if 0 < groups < FEW_GROUPS and not hints.group:
+        notes.append(
+            f"'{names['groups']}' names {groups} group{'s' * (groups > 1)}, too few to hold whole "
+            "ones out: each is in train and test."
+        )
     return Guess(source, by, tuple(notes))
 
 
@@ -77,6 +85,25 @@ def _parts(path: Path) -> dict[str, str]:
     return parts
 
 
+def _named(path: Path, hints: Hints) -> dict[str, str]:
+    """Return part → array, as far as the user named them.
+
+    Raises:
+        UsageError: There is no such array.
+    """
+    asked = {"targets": hints.target, "groups": hints.group, "time": hints.time}
+    flags = {"targets": "--target", "groups": "--group", "time": "--time"}
+    there = array_names(path)
+    for part, name in asked.items():
+        if name and name not in there:
+            raise UsageError(
+                f"there is no array '{name}'.",
+                where=f"{flags[part]}, {path.name}",
+                fix=nearest(name, list(there)),
+            )
+    return {part: name for part, name in asked.items() if name}
+
+
 def _pixels(inputs: NDArray[Any]) -> dict[str, Any]:
     """Return what brings images to [N, channels, height, width] in [0, 1]."""
     last = inputs.ndim == 4 and inputs.shape[-1] in COLOURS and inputs.shape[1] not in COLOURS
@@ -84,12 +111,13 @@ def _pixels(inputs: NDArray[Any]) -> dict[str, Any]:
     return ({"channels": "last"} if last else {}) | ({"scale": 255} if deep else {})
 
 
-def idx(path: Path, place: str) -> Guess:
+def idx(path: Path, place: str, hints: Hints) -> Guess:
     """Return how a file of images in MNIST's format can be read: its labels lie beside it.
 
     Raises:
-        UsageError: There is no such file beside it.
+        UsageError: There is no such file beside it, or a column was named.
     """
+    refuse_hints(hints, COLUMNS, what="images", where=path.name)
     labels = path.name.replace("images", "labels").replace("idx3", "idx1")
     if labels == path.name or not path.with_name(labels).is_file():
         raise UsageError(

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stillhouse.errors import UsageError
+
 Asked = Literal["auto", "image", "table", "series"]
 By = Literal["row", "group", "time"]
+COLUMNS = ("target", "group", "time", "drop", "window")  # hints that name columns or count lines
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,8 @@ class Hints:
 
     Attributes:
         kind: What rows are; `auto` looks.
-        target: The column to predict; of several labels a row their columns, commas between.
+        target: The column to predict; of several labels a row their columns, commas between. Here
+            and below of an npz file the array.
         group: A column of patients, wearers or machines that are held out whole.
         time: A column by which the latest rows are held out.
         drop: Columns to leave out.
@@ -27,6 +31,27 @@ class Hints:
     time: str | None = None
     drop: tuple[str, ...] = ()
     window: int | None = None
+
+
+def refuse_hints(hints: Hints, names: tuple[str, ...], *, what: str, where: str) -> None:
+    """Refuse what means nothing here, rather than let it go unheard.
+
+    Args:
+        hints: What the user said.
+        names: Those of it that mean nothing.
+        what: What the data are, in words.
+        where: The file or folder.
+
+    Raises:
+        UsageError: It was said.
+    """
+    said = next((name for name in names if getattr(hints, name)), None)
+    if said:
+        raise UsageError(
+            f"--{said} is about the columns of a table, and these are {what}.",
+            where=where,
+            fix="Leave it out.",
+        )
 
 
 @dataclass(frozen=True)

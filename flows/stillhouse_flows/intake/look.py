@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stillhouse.errors import SourceError
 from stillhouse_flows.intake import arrays, folders, tables
-from stillhouse_flows.intake.hints import Guess, Hints
+from stillhouse_flows.intake.hints import COLUMNS, Guess, Hints, refuse_hints
 
 
 def place_of(path: Path, root: Path) -> str:
@@ -33,12 +33,13 @@ def guess(path: Path, root: Path, hints: Hints) -> Guess:
         )
     place = place_of(path, root)
     if path.is_dir():
+        refuse_hints(hints, COLUMNS, what="files of a folder", where=path.name)
         return folders.guess(path, place)
     magic = _magic(path)
     if magic[:4] == b"PK\x03\x04":
         return arrays.npz(path, place, hints)
     if magic[:3] == b"\x00\x00\x08":
-        return arrays.idx(path, place)
+        return arrays.idx(path, place, hints)
     if magic[:4] == b"\x89HDF" or magic[:6] == b"\x93NUMPY" or magic[:1] == b"\x80":
         kind = {b"\x89": "HDF5", b"\x93": "a single array (npy)"}.get(magic[:1], "a pickle")
         raise SourceError(

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +120,40 @@ def test_arrays_of_other_names_are_found_and_bytes_are_scaled(tmp_path: Path):
     assert dict(found.source) == {"name": "npz", "path": "signs.npz", **said}
     assert found.by == "group"
     assert read(found, tmp_path)[1].schema.shape == (3, 12, 12)
+
+
+@pytest.mark.parametrize(("count", "by"), [(1, "row"), (2, "row"), (3, "group")])
+def test_groups_that_are_too_few_to_hold_out_are_told_of(tmp_path: Path, count: int, by: str):
+    inputs, groups = np.random.default_rng(0).normal(size=(30, 4)), np.arange(30) % count
+    np.savez(tmp_path / "a.npz", inputs=inputs, targets=np.arange(30) % 2, patients=groups)
+    found = guess(tmp_path / "a.npz", tmp_path, Hints())
+    assert found.by == by
+    assert any(f"'patients' names {count} group" in note for note in found.notes) == (by == "row")
+
+
+def test_arrays_that_the_user_names_are_taken(tmp_path: Path):
+    rows, codes = np.random.default_rng(0).normal(size=(60, 4)), np.arange(60)
+    parts = {"targets": codes % 2, "other": codes % 3, "who": codes % 6, "day": codes}
+    np.savez(tmp_path / "a.npz", inputs=rows, **parts)
+
+    def look(**said: Any) -> Guess:
+        return guess(tmp_path / "a.npz", tmp_path, Hints(**said))
+
+    assert look().by == "row"
+    found = look(group="who", target="other")
+    assert (found.by, found.source["groups"], found.source["targets"]) == ("group", "who", "other")
+    assert (look(time="day").by, look(time="day").source["time"]) == ("time", "day")
+    with pytest.raises(
+        UsageError, match=r"--group, a.npz: there is no array 'whom'. Did you .*who"
+    ):
+        look(group="whom")
+    with pytest.raises(UsageError, match="--drop is about the columns of a table"):
+        look(drop=("who",))
+
+
+def test_columns_of_a_folder_are_refused(tmp_path: Path):
+    with pytest.raises(UsageError, match="--group is about the columns of a table"):
+        guess(tmp_path, tmp_path, Hints(group="patient"))
 
 
 def test_an_npz_without_evident_inputs_lists_its_arrays(tmp_path: Path):
