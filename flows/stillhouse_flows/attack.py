@@ -206,7 +206,7 @@ def _model(path: Path, rows: Tensor) -> tuple[Deployed, str]:
                 f"the model cannot answer rows of shape {list(rows.shape[1:])}: "
                 f"{str(error).splitlines()[0][:200]}",
                 where=where,
-                fix="Give rows of the shape that it was exported for, with a free batch axis.",
+                fix="Give rows of the shape that it was exported for.",
             ) from None
 
     few = ask(rows[:TRIED])

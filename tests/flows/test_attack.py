@@ -177,6 +177,20 @@ def test_a_model_of_doubles_is_asked_in_doubles(place):
     assert len(attack(wish(place, "double.onnx", rows=20), silent).result.success) == 20
 
 
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_model_of_a_fixed_batch_is_asked_so_many_rows_at_a_time(place, size):
+    model = onnx.load(place / "plain.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = size
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_value = size
+    onnx.save(model, place / "fixed.onnx")
+    free, fixed = (
+        attack(wish(place, rows=60), silent),
+        attack(wish(place, "fixed.onnx", rows=60), silent),
+    )
+    assert torch.equal(fixed.result.clean, free.result.clean)
+    assert fixed.result.robust_accuracy == pytest.approx(free.result.robust_accuracy, abs=0.05)
+
+
 def test_a_row_that_cannot_be_judged_is_named_by_its_place_in_the_file(place):
     with np.load(place / "rows.npz") as held:
         inputs, targets = held["inputs"], held["targets"]

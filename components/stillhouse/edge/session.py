@@ -47,9 +47,22 @@ class Session:
             self._feed.names if self._feed.columns else self._feed.names[0]
         )
         self.outputs: str = onnx_file.scores_of(model)
+        self.batch = onnx_file.batch_of(model)
 
     def ask(self, inputs: Tensor) -> Tensor:
-        """Return logits [B, C] of rows [B, *shape], in one call."""
+        """Return logits [B, C] of rows [B, *shape], in one call; of a model that takes so many rows
+        at once and no others, so many at a time, the last filled up with its last row.
+        """
+        if not self.batch or self.batch == len(inputs):
+            return self._told(inputs)
+        size = self.batch
+        parts = torch.split(inputs, size)
+        filled = [
+            torch.cat([part, part[-1:].repeat_interleave(size - len(part), 0)]) for part in parts
+        ]
+        return torch.cat([self._told(part) for part in filled])[: len(inputs)]
+
+    def _told(self, inputs: Tensor) -> Tensor:
         return torch.from_numpy(
             self._session.run([self.outputs], self._feed(inputs.contiguous().numpy()))[0]
         )

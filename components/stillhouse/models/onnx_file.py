@@ -164,6 +164,12 @@ def scores_of(model: "onnx.ModelProto") -> str:
     return str(model.graph.output[0].name)
 
 
+def batch_of(model: "onnx.ModelProto") -> int:
+    """Return how many rows a model takes at once; 0: any number."""
+    axes = model.graph.input[0].type.tensor_type.shape.dim
+    return int(axes[0].dim_value) if axes else 0
+
+
 def strip(model: "onnx.ModelProto") -> "onnx.ModelProto":
     """Return a copy without what differs between two exports of the same model: metadata, notes,
     the producer and its paths.
