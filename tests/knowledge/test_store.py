@@ -55,6 +55,35 @@ def test_there_is_only_the_view_that_was_asked(store: Path, digits: Dataset) -> 
         Knowledge.open(store, digits).logits(1)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["shards"].reverse(),
+        lambda said: said["shards"].pop(),
+        lambda said: said["shards"].append(said["shards"][0]),
+        lambda said: said.pop("rows"),
+    ],
+)
+def test_a_manifest_that_names_other_shards_is_refused(
+    store: Path, oracle: Any, digits: Dataset, change: Callable[[dict[str, Any]], object]
+) -> None:
+    said = json.loads((store / MANIFEST).read_bytes())
+    change(said)
+    (store / MANIFEST).write_text(json.dumps(said))
+    with pytest.raises(Corrupt, match="does not name the shards of all rows, one after another"):
+        Knowledge.open(store, digits, oracle)
+
+
+def test_shards_that_changed_places_are_refused(store: Path, oracle: Any, digits: Dataset) -> None:
+    said = json.loads((store / MANIFEST).read_bytes())
+    first, second = said["shards"][:2]
+    for key in ("file", "sha256"):
+        first[key], second[key] = second[key], first[key]
+    (store / MANIFEST).write_text(json.dumps(said))
+    with pytest.raises(Corrupt, match="answers to other rows than the manifest says"):
+        Knowledge.open(store, digits, oracle)
+
+
 ROWS: list[tuple[Callable[[Dataset], Dataset], str]] = [
     (
         lambda rows: rows.take(torch.arange(99, -1, -1)),

@@ -24,6 +24,7 @@ from stillhouse.teachers.teacher import Oracle
 from stillhouse.workspace import StepFiles, dump_json, parse_tensors, sha256_bytes
 
 FOLDER = "knowledge/store"
+SAID = {"teacher", "data", "rows", "classes", "sentinels"}  # what every manifest says
 MAPPED_BYTES = 256 * 2**20  # of float32, above which answers are mapped rather than read
 
 
@@ -80,6 +81,7 @@ class Knowledge:
         try:
             manifest = json.loads(path.read_bytes())
             shards = tuple(Shard(**shard) for shard in manifest["shards"])
+            whole = _follow(shards, manifest["views"], manifest["count"])
         except FileNotFoundError:
             raise Corrupt(
                 "there is no manifest: the store was not finished.", where=str(folder), fix=AGAIN
@@ -90,6 +92,12 @@ class Knowledge:
             raise UsageError(
                 f"the store has the format {manifest.get('format')}, not {FORMAT}.",
                 where=str(folder),
+                fix=AGAIN,
+            )
+        if not whole or not manifest.keys() >= SAID:
+            raise Corrupt(
+                "the manifest does not name the shards of all rows, one after another.",
+                where=str(path),
                 fix=AGAIN,
             )
         return cls(folder, manifest, shards)
@@ -191,6 +199,12 @@ class Knowledge:
             )
         if rows_digest(dataset.rows) != held["rows"]:
             raise stale(self.folder, how_rows_differ(rows, dataset.rows))
+        if not torch.equal(rows, dataset.rows):
+            raise Corrupt(
+                "the shards hold answers to other rows than the manifest says.",
+                where=str(self.folder),
+                fix=AGAIN,
+            )
         if dataset.fingerprint() != held["data"]:
             raise stale(
                 self.folder, "the rows are the same, but their inputs, targets or schema changed"
@@ -221,6 +235,17 @@ class Knowledge:
                 yield dataset.take(torch.tensor(places))
             elif places:
                 yield self.views.look(dataset, view, 0, max(places) + 1).take(torch.tensor(places))
+
+
+def _follow(shards: tuple[Shard, ...], views: int, count: int) -> bool:
+    """Whether the shards are those of all rows of all views, in their order."""
+    at = 0
+    for shard in shards:
+        fits = 0 < shard.rows <= count - shard.start
+        if not fits or shard.view * count + shard.start != at:
+            return False
+        at += shard.rows
+    return at == views * count
 
 
 def reopen(files: StepFiles, dataset: Dataset) -> Knowledge:
