@@ -366,6 +366,8 @@ def test_over_a_life_each_comparison_spends_its_part_and_an_uncounted_one_is_ref
     told = asked.files.read_json("gate/verdict.json")
     assert told["alpha"] == told["life"]["spent"] == pytest.approx(0.05 * 6 / (9 * math.pi**2))
     assert told["life"]["look"] == 3
+    alarms = [rule["level"] for rule in told["rules"] if rule["guards"]]
+    assert set(alarms) <= {None, 0.05}  # a false one only holds: it spends nothing
     in_production(copy, ABOUT, model)
     copy.remove(".stillhouse/new/gate")
     with pytest.raises(DataError, match="no number"):

@@ -101,20 +101,24 @@ class Verdict:
         }
 
 
-def judge(rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05) -> Verdict:
+def judge(
+    rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05, *, alarms: float | None = None
+) -> Verdict:
     """Return the verdict over all rules.
 
     Gating rules are judged together: Holm's step-down test over the p-values of those that apply
     and read rows keeps the probability that *any* rule passes whose bound the population misses at
     `alpha` or below. Watched rules decide nothing and take nothing from that: each is judged alone,
     at `alpha`. A rule fails where the other end of its interval, at the same level, does not reach
-    the bound. An alarm is judged at `alpha` by that end alone: it passes unless the bound is shown
+    the bound. An alarm is judged at `alarms` by that end alone: it passes unless the bound is shown
     to be missed, and then holds. What is known exactly needs no test.
 
     Args:
         rules: In the receipt's order.
         evidence: What was measured.
         alpha: In (0, 0.5).
+        alarms: How often an alarm may ring for nothing; as `alpha` where none is given. What a life
+            leaves of `alpha` shrinks, and would make alarms deaf.
 
     Source:
         Holm 1979, Scandinavian Journal of Statistics 6.
@@ -127,9 +131,10 @@ def judge(rules: Sequence[Rule], evidence: Evidence, alpha: float = 0.05) -> Ver
         if decides(rule) and of.applies and not of.exact
     ]
     levels = dict(zip(tested, holm([p_value(asked[at]) for at in tested], alpha), strict=True))
+    ringing = alpha if alarms is None else alarms
     found = zip(unique([rule.label for rule in rules]), rules, asked, strict=True)
     findings = tuple(
-        _finding(name, rule, of, levels.get(at, alpha), evidence)
+        _finding(name, rule, of, ringing if rule.guards else levels.get(at, alpha), evidence)
         for at, (name, rule, of) in enumerate(found)
     )
     decision = decide(

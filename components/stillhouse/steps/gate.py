@@ -139,7 +139,7 @@ def run(job: Job) -> Metrics:
         incomparable=champion.incomparable,
         frozen=frozen,
     )
-    verdict = judge(rules, evidence, alpha)
+    verdict = judge(rules, evidence, alpha, alarms=settings.alpha)
     about = {
         "student": student_fingerprint(job.files.workspace),
         "champion": champion.entry,

@@ -3,6 +3,7 @@ import pytest
 
 from stillhouse.errors import SettingsError
 from stillhouse.gating.evidence import Evidence, Groups, Rows
+from stillhouse.gating.life import spent
 from stillhouse.gating.settings import parse
 from stillhouse.gating.verdict import judge
 
@@ -25,6 +26,14 @@ def test_a_slice_of_two_per_cent_that_collapses_is_named_and_held_while_the_mean
     assert told.findings[1].verdict == "undecided"
     assert "age > 80" in told.why
     assert told.findings[1].observed == 0.2
+
+
+def test_an_alarm_is_not_deaf_when_little_is_left_of_the_alpha_of_a_life():
+    late = spent(0.05, 30)
+    assert judge(parse(RULES), evidence(28), late).findings[1].verdict == "pass"
+    told = judge(parse(RULES), evidence(28), late, alarms=0.05)
+    assert (told.verdict, told.findings[1].level) == ("hold", 0.05)
+    assert told.findings[0].level == late
 
 
 def test_a_slice_that_is_somewhat_worse_rings_no_alarm():
