@@ -112,8 +112,8 @@ def begin(wish: Wish) -> Plan | None:
         What was planned; None where it goes on.
 
     Raises:
-        UsageError: Another distillation lies there, the budget is too short, or the data leave
-            something open.
+        UsageError: Another distillation lies there, the budget is too short, a setting cannot be
+            meant, or the data leave something open.
         SourceError: Teacher or data cannot be read, or do not go together.
         DataError: The rows cannot be divided.
     """
@@ -122,7 +122,7 @@ def begin(wish: Wish) -> Plan | None:
     seconds, root = pace.seconds_of(wish.budget), wish.root
     if _goes_on(wish):
         return None
-    own, _ = wish.parted()
+    own, others = wish.parted()
     brought = teacher_of(wish.teacher, root)
     said = params.overlay({"teacher": brought}, [text for text in own if not _of_gate(text)])
     teacher = placed({key: each for key, each in said["teacher"].items() if key != GATE}, root)
@@ -136,14 +136,28 @@ def begin(wish: Wish) -> Plan | None:
     made = replace(plan(dataset, guess, wish.student_spec), teacher=teacher)
     made = replace(made, teacher_gate=_gate({GATE: made.teacher_gate, **brought}, own))
     made = pace.sized(made, pace.measure(made, dataset, root, SYSTEM), seconds)
+    text = params_text(guess, made, kind=dataset.schema.kind, model=wish.model, plugins=[])
+    _require_settings(text, others, root)
     write_atomic(root / ASKED, dump_json(wish.as_dict()))
     write(root / "dvc.yaml", dvc_yaml())
     for name in ("gitignore", "dvcignore"):
         write(root / f".{name}", joined(root / f".{name}", (TEMPLATES / name).read_text()))
     begin_dvc(root)
-    text = params_text(guess, made, kind=dataset.schema.kind, model=wish.model, plugins=[])
     write(root / "params.yaml", text)  # last: its being there says that the workspace is whole
     return made
+
+
+def _require_settings(text: str, sets: list[str], root: Path) -> None:
+    """Refuse a slip in `--set` while nothing is written: the command without it is another one, and
+    would be refused in the same folder.
+
+    Raises:
+        SettingsError: A setting cannot be meant.
+    """
+    from stillhouse.pipeline import settings as every
+    from stillhouse.steps import all as steps
+
+    every.check(params.overlay(params.parse(text), sets), steps.load(), root.resolve())
 
 
 def _of_gate(text: str) -> bool:

@@ -121,6 +121,8 @@ def test_the_teachers_gate_is_a_setting_as_well(changes: dict[str, object], gate
         ({"budget": "10s"}, UsageError, "10 s are too short"),
         ({"teacher": "models:/credit@champion"}, SourceError, "no MLflow here"),
         ({"sets": ("teacher.clases=[a]",)}, UsageError, "unknown setting 'clases'"),
+        ({"sets": ("distill.method.name=kdd",)}, UsageError, "no plugin 'kdd' among the methods"),
+        ({"sets": ("tune.trails=3",)}, UsageError, "Did you mean 'trials'"),
         ({"sets": ("teacher.gate=0.5",)}, UsageError, "a gate is a mapping, not 0.5"),
     ],
 )
