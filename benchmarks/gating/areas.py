@@ -1,10 +1,10 @@
-"""How often does a rule about the area under the ROC curve pass a model that is at its bound?
+"""How often does a rule about the area under the ROC curve pass a model that is at its bound, or
+one that is worse than another by exactly the margin?
 
-The gate's test takes the area's logit for normal, with DeLong's variance. That is right with many
-rows of the rarer class, and too sure of itself with few where the bound is near 1: a variance that
-is told by the few pairs out of order is itself uncertain. Two kinds of scores with the same area:
-`normal` (both classes normal, equally wide) and `skewed` (exponential: a few positives lie deep
-among the negatives).
+The gate's test takes the larger of two p-values, by DeLong's variance and by the one that the area
+has at the bound. Two kinds of scores with the same area: `normal` (both classes normal, equally
+wide) and `skewed` (exponential: a few positives lie deep among the negatives). Two models' scores
+are normal and correlated.
 
 Run it with `python benchmarks/gating/areas.py [--runs 4000] [--json FILE]`.
 """
@@ -17,9 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from stillhouse.evaluation import intervals, ranking
+from stillhouse.evaluation.ranking import Ranking
+from stillhouse.gating.ranked import AreaDifferenceTest
 
 ALPHA, NEGATIVE = 0.05, 1000
 BOUNDS, POSITIVE = (0.8, 0.9, 0.97), (20, 50, 200)
+MARGINS = {0.8: 0.05, 0.9: 0.03, 0.97: 0.02}  # by the area of the better model
+ALIKE = 0.9  # correlation of two models' scores within a class
 
 
 def drawn(kind: str, area: float, positive: int, rng: np.random.Generator) -> ranking.Ranking:
@@ -35,13 +39,35 @@ def drawn(kind: str, area: float, positive: int, rng: np.random.Generator) -> ra
     return ranking.ranking([np.r_[high, low]], np.arange(positive + NEGATIVE) < positive)
 
 
+def compared(area: float, margin: float, positive: int, rng: np.random.Generator) -> Ranking:
+    """Return the ranking by two models of which the first is worse by the margin."""
+    from scipy.special import ndtri
+
+    rows = np.arange(positive + NEGATIVE) < positive
+    shared = rng.normal(size=len(rows))
+    scores = [
+        ALIKE**0.5 * shared
+        + (1 - ALIKE) ** 0.5 * rng.normal(size=len(rows))
+        + 2**0.5 * float(ndtri(own)) * rows
+        for own in (area - margin, area)
+    ]
+    return ranking.ranking(scores, rows)
+
+
 def passes(
     kind: str, area: float, positive: int, runs: int, rng: np.random.Generator
 ) -> list[float]:
     """Return how often a model at the bound passes, with its interval."""
-    found = sum(
-        ranking.p_above(drawn(kind, area, positive, rng), area) <= ALPHA for _ in range(runs)
-    )
+    if kind == "two models":
+        margin = MARGINS[area]
+        found = sum(
+            AreaDifferenceTest(compared(area, margin, positive, rng), margin, 0).met <= ALPHA
+            for _ in range(runs)
+        )
+    else:
+        found = sum(
+            ranking.p_above(drawn(kind, area, positive, rng), area) <= ALPHA for _ in range(runs)
+        )
     return [float(value) for value in intervals.proportion(found, runs)]
 
 
@@ -56,7 +82,7 @@ def main() -> None:
     print(f"passes at α = {ALPHA} of a model exactly at the bound, {asked.runs} runs each")
     for area in BOUNDS:
         for positive in POSITIVE:
-            for kind in ("normal", "skewed"):
+            for kind in ("normal", "skewed", "two models"):
                 low, share, high = passes(kind, area, positive, asked.runs, rng)
                 told.append(
                     {"bound": area, "positive": positive, "scores": kind}

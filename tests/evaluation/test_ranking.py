@@ -56,7 +56,7 @@ def test_bound_and_p_value_are_one_statement():
     low, high = ranking.bounds(found, 0.05)
     assert low < found.areas[0] < high
     assert ranking.p_above(found, low) == pytest.approx(0.05)
-    assert ranking.p_above(found, high) == pytest.approx(0.95)
+    assert ranking.p_above(found.turned, 1 - high) == pytest.approx(0.05)
 
 
 def test_rows_all_in_order_leave_a_doubt_that_shrinks_with_the_smaller_class():

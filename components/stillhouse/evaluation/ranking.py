@@ -2,6 +2,7 @@
 the ROC curve, its variance, and that of a difference on the same rows.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from stillhouse.evaluation.intervals import Interval
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+HALVINGS = 50  # of an interval's end: to the last digit
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,24 @@ class Ranking:
     Attributes:
         areas: [K], in [0, 1].
         covariance: [K, K], of the areas.
-        pairs: How many pairs of a positive and a negative row share no row: the smaller class.
+        positive: Rows of that class.
+        negative: Rows of the other.
     """
 
     areas: Floats
     covariance: Floats
-    pairs: int
+    positive: int
+    negative: int
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of a positive and a negative row share no row: the smaller class."""
+        return min(self.positive, self.negative)
+
+    @property
+    def turned(self) -> "Ranking":
+        """The same of scores with their signs turned."""
+        return Ranking(1 - self.areas, self.covariance, self.positive, self.negative)
 
 
 def ranking(scores: Sequence[Floats], positive: Bools) -> Ranking:
@@ -62,7 +76,7 @@ def ranking(scores: Sequence[Floats], positive: Bools) -> Ranking:
         of_positive[at] = (ranks[positive] - rankdata(each[positive])) / n
         of_negative[at] = 1 - (ranks[~positive] - rankdata(each[~positive])) / m
     covariance = np.atleast_2d(np.cov(of_positive)) / m + np.atleast_2d(np.cov(of_negative)) / n
-    return Ranking(of_positive.mean(axis=1), covariance, min(m, n))
+    return Ranking(of_positive.mean(axis=1), covariance, m, n)
 
 
 def auc(scores: Floats, positive: Bools) -> float:
@@ -80,14 +94,34 @@ def auc(scores: Floats, positive: Bools) -> float:
     return float((rankdata(scores)[positive].sum() - m * (m + 1) / 2) / (m * n))
 
 
+def variance_at(area: float, positive: int, negative: int) -> float:
+    """Return the variance of the estimate where the population's area is `area`, for scores of two
+    exponentials, whichever class is the wide one: the larger of the two.
+
+    DeLong's variance is told by the few pairs that are out of order; where there are few of them
+    it is itself uncertain, and smallest where the area looks largest. This one is known.
+
+    Source:
+        Hanley and McNeil 1982, Radiology 143, equations 1 and 2.
+    """
+    one, other = area / (2 - area), 2 * area**2 / (1 + area)
+    own = area * (1 - area)
+
+    def of(rows: float, more: float) -> float:
+        first, second = rows - area**2, more - area**2
+        return (own + (positive - 1) * first + (negative - 1) * second) / (positive * negative)
+
+    return max(of(one, other), of(other, one), 0.0)
+
+
 def p_above(of: Ranking, bound: float) -> float:
     """Return the p-value of "the population's area is `bound` or less".
 
-    The area's logit is taken for normal, which keeps the level better than the area itself does:
-    nearly, with some hundred rows of the rarer class; with few and a bound near 1 the p-value is
-    too small (`benchmarks/gating/areas.py`). Where every pair is in order DeLong's variance is 0,
-    and pairs that share no row are counted instead: all of k in order has a probability of bound^k
-    at most.
+    The larger of two: of the area's logit with DeLong's variance, and of the area with the variance
+    that it has at the bound. The second keeps the level where few rows of the rarer class or a
+    bound near 1 make the first too sure (`benchmarks/gating/areas.py`). Where every pair is in
+    order DeLong's variance is 0, and pairs that share no row are counted instead: all of k in order
+    has a probability of bound^k at most.
     """
     from scipy.special import logit, ndtr
 
@@ -99,21 +133,29 @@ def p_above(of: Ranking, bound: float) -> float:
     if area <= 0:
         return 1.0
     deviation = variance**0.5 / (area * (1 - area))
-    return float(ndtr((logit(bound) - logit(area)) / deviation))
+    known = variance_at(bound, of.positive, of.negative) ** 0.5
+    likely = (logit(bound) - logit(area)) / deviation, (bound - area) / known
+    return float(ndtr(max(likely)))
 
 
 def bounds(of: Ranking, level: float) -> tuple[float, float]:
-    """Return the one-sided bounds of the area, each of error rate `level`; they agree with
-    `p_above`.
+    """Return the one-sided bounds of the area, each of error rate `level`, in (0, 0.5]; they agree
+    with `p_above`.
     """
-    from scipy.special import expit, logit, ndtri
-
     area, variance = float(of.areas[0]), float(of.covariance[0, 0])
     exact = float(level ** (1 / of.pairs))
     if area >= 1 or area <= 0 or variance <= 0:
         return (min(exact, area) if area > 0 else 0.0), (max(1 - exact, area) if area < 1 else 1.0)
-    reach = float(-ndtri(level)) * variance**0.5 / (area * (1 - area))
-    return float(expit(logit(area) - reach)), float(expit(logit(area) + reach))
+    return _lowest(of, level), 1 - _lowest(of.turned, level)
+
+
+def _lowest(of: Ranking, level: float) -> float:
+    """Return the largest area, at most the observed one, that is refused at this level."""
+    low, high = 0.0, float(of.areas[0])
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if p_above(of, middle) <= level else (low, middle)
+    return low
 
 
 def interval(scores: Floats, positive: Bools, level: float = 0.95) -> Interval:
@@ -124,7 +166,24 @@ def interval(scores: Floats, positive: Bools, level: float = 0.95) -> Interval:
     return min(low, area), area, max(high, area)
 
 
-def spread_of_difference(of: Ranking) -> float:
-    """Return the standard deviation of the first area minus the second."""
+def spread_of_difference(of: Ranking, difference: float | None = None) -> float:
+    """Return the standard deviation of the first area minus the second.
+
+    Args:
+        of: Both.
+        difference: That of the population, if it is to be judged: the spread is then at least what
+            two models so far apart have (`variance_at`), correlated as these are. None: DeLong's.
+    """
     c = of.covariance
-    return float(max(c[0, 0] + c[1, 1] - 2 * c[0, 1], 0.0) ** 0.5)
+    own = math.sqrt(max(float(c[0, 0] + c[1, 1] - 2 * c[0, 1]), 0.0))
+    if difference is None or own <= 0:
+        return own
+    product = float(c[0, 0] * c[1, 1])
+    together = float(c[0, 1]) / math.sqrt(product) if product > 0 else 0.0
+    middle = float(of.areas.mean())
+    apart = [
+        variance_at(min(max(middle + sign * difference / 2, 0.0), 1.0), of.positive, of.negative)
+        for sign in (1, -1)
+    ]
+    known = sum(apart) - 2 * together * math.sqrt(apart[0] * apart[1])
+    return max(own, math.sqrt(max(known, 0.0)))

@@ -44,8 +44,7 @@ class AreaTest:
         return ranking.p_above(self.of, self.bound)
 
     def _below(self) -> float:
-        turned = Ranking(1 - self.of.areas, self.of.covariance, self.of.pairs)
-        return ranking.p_above(turned, 1 - self.bound)
+        return ranking.p_above(self.of.turned, 1 - self.bound)
 
     @property
     def rows(self) -> int:
@@ -98,7 +97,7 @@ class AreaDifferenceTest:
         """P-value of "the difference is −margin or less"."""
         from scipy.special import ndtr
 
-        spread = ranking.spread_of_difference(self.of)
+        spread = ranking.spread_of_difference(self.of, -self.margin)
         if spread > 0:
             return float(ndtr((-self.margin - self.difference) / spread))
         if self.difference <= -self.margin:
@@ -112,7 +111,7 @@ class AreaDifferenceTest:
         """P-value of "the difference is −margin or more"."""
         from scipy.special import ndtr
 
-        spread = ranking.spread_of_difference(self.of)
+        spread = ranking.spread_of_difference(self.of, -self.margin)
         if spread > 0:
             return float(ndtr((self.difference + self.margin) / spread))
         return 1.0 if self.difference >= -self.margin else 0.0
@@ -129,18 +128,20 @@ class AreaDifferenceTest:
 
     def interval(self, level: float) -> tuple[float, float]:
         """Return the bounds of the difference, each of error rate `level`."""
-        from scipy.special import ndtri
-
-        spread = ranking.spread_of_difference(self.of)
-        reach = float(-ndtri(level)) * spread if spread > 0 else 1 - level ** (1 / self.of.pairs)
-        return max(self.difference - reach, -1.0), min(self.difference + reach, 1.0)
+        if ranking.spread_of_difference(self.of) <= 0:
+            reach = 1 - level ** (1 / self.of.pairs)
+            return max(self.difference - reach, -1.0), min(self.difference + reach, 1.0)
+        return _end(self.of, self.difference, level, -1.0), _end(self.of, self.difference, level, 1)
 
     def power(self, level: float) -> float | None:
         """Return how often an equal student would pass, if differences spread as they do here."""
         from scipy.special import ndtr, ndtri
 
         spread = ranking.spread_of_difference(self.of)
-        return float(ndtr(self.margin / spread + ndtri(level))) if spread > 0 else None
+        if spread <= 0:
+            return None
+        known = ranking.spread_of_difference(self.of, -self.margin)
+        return float(ndtr((self.margin + ndtri(level) * known) / spread))
 
     def rows_needed(self, level: float) -> int | None:
         """Return about the rows at which the observed difference would be decided."""
@@ -155,7 +156,26 @@ def affordable_margin(of: Ranking, level: float) -> float:
     spread = ranking.spread_of_difference(of)
     if spread <= 0:
         return float(min(1.0, 1 - level ** (1 / of.pairs)))
-    return min(1.0, spread * float(ndtri(POWER) - ndtri(level)))
+    low, high = 0.0, 1.0
+    for _ in range(ranking.HALVINGS):
+        middle = (low + high) / 2
+        known = ranking.spread_of_difference(of, -middle)
+        enough = middle >= float(ndtri(POWER)) * spread - float(ndtri(level)) * known
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def _end(of: Ranking, difference: float, level: float, end: float) -> float:
+    """Return the bound of a difference on the side of `end` (−1 or 1), of error rate `level`."""
+    from scipy.special import ndtri
+
+    inside, outside = difference, end
+    for _ in range(ranking.HALVINGS):
+        middle = (inside + outside) / 2
+        reach = -float(ndtri(level)) * ranking.spread_of_difference(of, middle)
+        near = abs(difference - middle) < reach
+        inside, outside = (middle, outside) if near else (inside, middle)
+    return outside
 
 
 def area(found: Ranked) -> Ranking:
