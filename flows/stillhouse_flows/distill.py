@@ -178,6 +178,10 @@ def _gate(section: Mapping[str, Any], own: list[str]) -> dict[str, Any] | None:
 
 
 def _goes_on(wish: Wish) -> bool:
+    if wish.root.exists() and not wish.root.is_dir():
+        raise UsageError(
+            "it is a file.", where=f"--out, {wish.root}", fix="Name a folder for the workspace."
+        )
     there = wish.root / "params.yaml"
     if not there.is_file() or wish.force:
         return False

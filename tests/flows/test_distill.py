@@ -136,6 +136,14 @@ def test_what_cannot_be_meant_leaves_no_settings_behind(
     assert (tmp_path / "here" / "params.yaml").is_file()
 
 
+@pytest.mark.usefixtures("answers")
+def test_a_file_is_no_workspace(tmp_path: Path):
+    (tmp_path / "here").write_text("mine")
+    with pytest.raises(UsageError, match="--out, here: it is a file"):
+        begin(wish(out=Path("here")))
+    assert (tmp_path / "here").read_text() == "mine"
+
+
 def test_answers_that_miss_a_row_are_refused_before_anything_is_written(
     answers: Path, tmp_path: Path
 ):
