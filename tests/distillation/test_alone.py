@@ -215,3 +215,10 @@ def test_a_teacher_is_not_changed_through_weights_that_it_shares():
 def test_without_gradients_nothing_is_learned():
     with torch.no_grad(), pytest.raises(UsageError, match="gradients are switched off"):
         distill(taught(), model(8, 1), DATA.inputs, epochs=1)
+
+
+def test_models_that_work_in_place_leave_the_rows_as_they_are():
+    rows, before = DATA.inputs.clone(), DATA.inputs.clone()
+    teacher, student = (nn.Sequential(nn.ReLU(inplace=True), model(8, seed)) for seed in (0, 1))
+    distill(teacher, student, rows, epochs=2, batch=32)
+    assert torch.equal(rows, before)

@@ -17,8 +17,8 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
     """Return a model's logits [N, C], float32, in evaluation mode; the model's mode is put back.
 
     Args:
-        model: From inputs [B, *shape] in data space to logits [B, C]; each batch of rows goes to
-            where it computes.
+        model: From inputs [B, *shape] in data space to logits [B, C]; a copy of each batch of rows
+            goes to where it computes, so that one that works in place spoils nobody's rows.
         inputs: [N, *shape]; the logits come back to where they are.
         batch: Rows at once.
 
@@ -32,7 +32,7 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
         with torch.inference_mode():
             asked = torch.cat(
                 [
-                    _tensor(model(inputs[start : start + batch].to(there))).to(here)
+                    _tensor(model(inputs[start : start + batch].to(there, copy=True))).to(here)
                     for start in range(0, len(inputs), batch)
                 ]
             )
