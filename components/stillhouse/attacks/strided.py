@@ -93,7 +93,9 @@ def gradient(
     if max(short) > 0:  # what no output reaches has no gradient
         woven = F.pad(woven, (0, max(short[1], 0), 0, max(short[0], 0)))
     top, left = padding
-    return woven[:, :, top : top + size[0], left : left + size[1]].contiguous().to(outer.dtype)
+    found = woven[:, :, top : top + size[0], left : left + size[1]]
+    # laid as the planes of such convolutions are: what meets them in another layout takes long
+    return found.to(outer.dtype).contiguous(memory_format=last)
 
 
 class _Strided(torch.autograd.Function):
