@@ -11,6 +11,7 @@ from stillhouse.edge.columns import MOST, Feeder, by_name
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError
 from stillhouse.models import onnx_file
+from stillhouse.models.onnx_graph import Graph
 
 TABLE = SCHEMAS["table"]
 
@@ -95,3 +96,12 @@ def test_rows_of_another_width_are_refused(data):
     assert set(feed(np.zeros((2, 3), np.float32))) == {"age", "lab", "sex"}
     with pytest.raises(DataError, match="takes 3 columns"):
         feed(np.zeros((2, 4), np.float32))
+
+
+def test_a_twin_takes_codes_where_the_model_takes_text_and_leads_gradients_to_the_numbers(data):
+    inputs = rows("table", 40).clone().requires_grad_(True)
+    told = Graph(onnx_file.read(data, "model"))(inputs)
+    asked = Session(data).logits(inputs.detach())
+    torch.testing.assert_close(told.detach(), asked, rtol=1e-4, atol=1e-4)
+    [slope] = torch.autograd.grad(told[:, 0].sum(), inputs)
+    assert (slope[:, 1] != 0).all(), "of lab, which is never missing"

@@ -271,6 +271,14 @@ def _cast(inputs: Tensor, *, to: int, saturate: int = 1) -> Tensor:  # noqa: ARG
     return inputs.float()
 
 
+def _gather(inputs: Tensor, at: Tensor, *, axis: int = 0) -> Tensor:
+    if at.dim() > 1:
+        raise NotImplementedError("a table of places")
+    places = torch.where(at < 0, at + inputs.shape[axis], at).reshape(-1)
+    found = inputs.index_select(axis, places)
+    return found if at.dim() else found.squeeze(axis)
+
+
 OPERATORS: dict[str, Operator] = {
     "Add": torch.add,
     "Sub": torch.sub,
@@ -306,6 +314,10 @@ OPERATORS: dict[str, Operator] = {
     "Unsqueeze": _unsqueeze,
     "ReduceMean": _reduce_mean,
     "Clip": _clip,
+    "Gather": _gather,
+    "IsNaN": torch.isnan,
+    "Equal": torch.eq,
+    "Where": torch.where,
     "Cast": _cast,
     "Constant": lambda *, value: value,
     **ELEMENTWISE,
