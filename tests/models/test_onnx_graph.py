@@ -118,6 +118,73 @@ def test_operators_of_positive_numbers_and_of_maps_are_the_runtimes():
     torch.testing.assert_close(Graph(model)(rows), wanted, atol=1e-5, rtol=1e-5)
 
 
+def test_operators_that_choose_and_pad_are_the_runtimes():
+    model = built(
+        [
+            node("Slice", ["x", "from", "to", "axes", "by"], "1"),
+            node("Pad", ["1", "ends", "fill"], "2"),
+            node("Slice", ["2", "one", "last"], "3"),
+            node("Gather", ["3", "at"], "4", axis=2),
+            node("IsNaN", ["4"], "5"),
+            node("Where", ["5", "fill", "4"], "6"),
+            node("Equal", ["6", "fill"], "7"),
+            node("Cast", ["7"], "8", to=1),
+            node("Add", ["6", "8"], "9"),
+            node("Flatten", ["9"], "y"),
+        ],
+        (3, 9),
+        **{"from": np.array([1, -8])}, to=np.array([3, 2**62]), axes=np.array([1, 2]),
+        by=np.array([1, 2]), ends=np.array([0, 1, 0, 0, 0, 2]), fill=np.float32(0.5),
+        one=np.array([0]), last=np.array([-1]), at=np.array([0, -1, 2]),
+    )  # fmt: skip
+    rows = torch.tensor(drawn(4, 3, 9))
+    rows[0, 1, 1] = torch.nan
+    wanted = Session(model.SerializeToString()).ask(rows)
+    torch.testing.assert_close(Graph(model)(rows), wanted)
+    assert wanted.isfinite().all()
+
+
+@pytest.mark.parametrize("way", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("started", [False, True])
+def test_a_recurrent_layer_is_the_runtimes_and_a_gradient_leads_back_to_its_first_step(
+    way, late, started
+):
+    ways = 2 if way == "bidirectional" else 1
+    given = ["t", "w", "r", "b", "", "h"] if started else ["t", "w", "r", "b"]
+    told = {"hidden_size": 4, "direction": way, "linear_before_reset": late}
+    model = built(
+        [
+            node("Transpose", ["x"], "t", perm=[1, 0, 2]),
+            node("GRU", given, "s", **told),
+            node("Transpose", ["s"], "n", perm=[2, 0, 1, 3]),
+            node("Flatten", ["n"], "y"),
+        ],
+        (6, 3),
+        w=drawn(ways, 12, 3), r=drawn(ways, 12, 4), b=drawn(ways, 24),
+        **({"h": np.zeros((ways, 5, 4), np.float32) + 0.3} if started else {}),
+    )  # fmt: skip
+    rows = torch.tensor(drawn(5, 6, 3)).requires_grad_(True)
+    made = Graph(model)(rows)
+    wanted = Session(model.SerializeToString()).ask(rows.detach())
+    torch.testing.assert_close(made.detach(), wanted, atol=1e-5, rtol=1e-5)
+    [slope] = torch.autograd.grad(made.sum(), rows)
+    assert (slope[:, 0] != 0).any(dim=1).all()
+
+
+def test_a_second_output_that_is_used_is_named():
+    model = built(
+        [
+            helper.make_node("GRU", ["x", "w", "r"], ["all", "last"], hidden_size=4),
+            node("Squeeze", ["last", "way"], "y"),
+        ],
+        (5, 3),
+        w=drawn(1, 12, 3), r=drawn(1, 12, 4), way=np.array([0]),
+    )  # fmt: skip
+    with pytest.raises(SourceError, match="second output of its operator GRU"):
+        Graph(model)
+
+
 def test_an_operator_without_a_gradient_is_named():
     assert "Relu" in OPERATORS
     with pytest.raises(SourceError, match="Round"):

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from stillhouse.errors import SourceError
 from stillhouse.models import onnx_file
 from stillhouse.models.onnx_elementwise import ELEMENTWISE
+from stillhouse.models.onnx_recurrent import gru
 
 if TYPE_CHECKING:
     import onnx
@@ -51,6 +52,7 @@ class Graph(nn.Module):
                 fix="It can be attacked as a black box.",
             )
         self.given, self.told = [one.name for one in inputs], onnx_file.scores_of(model)
+        asked = {name for one in graph.node for name in one.input} | {self.told}
         self.steps: list[tuple[Operator, list[str], list[str], dict[str, Any]]] = []
         for node in graph.node:
             if node.op_type == "LabelEncoder" and self.columns and node.input[0] in self.given:
@@ -60,6 +62,12 @@ class Graph(nn.Module):
             if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
                 raise SourceError(
                     f"there is no gradient for its operator {node.op_type}.",
+                    where=where,
+                    fix="It can be attacked as a black box.",
+                )
+            if asked & set(node.output[1:]) - {""}:
+                raise SourceError(
+                    f"there is no gradient for a second output of its operator {node.op_type}.",
                     where=where,
                     fix="It can be attacked as a black box.",
                 )
@@ -279,6 +287,42 @@ def _gather(inputs: Tensor, at: Tensor, *, axis: int = 0) -> Tensor:
     return found if at.dim() else found.squeeze(axis)
 
 
+def _slice(
+    inputs: Tensor,
+    starts: Tensor,
+    ends: Tensor,
+    axes: Tensor | None = None,
+    steps: Tensor | None = None,
+) -> Tensor:
+    along = list(range(len(starts))) if axes is None else axes.tolist()
+    by = [1] * len(along) if steps is None else steps.tolist()
+    if min(by, default=1) < 1:
+        raise NotImplementedError("a slice backwards")
+    chosen = [slice(None)] * inputs.dim()
+    for axis, start, end, step in zip(along, starts.tolist(), ends.tolist(), by, strict=True):
+        chosen[axis] = slice(start, end, step)
+    return inputs[tuple(chosen)]
+
+
+def _pad(
+    inputs: Tensor,
+    pads: Tensor,
+    value: Tensor | None = None,
+    axes: Tensor | None = None,
+    *,
+    mode: str = "constant",
+) -> Tensor:
+    if mode != "constant":
+        raise NotImplementedError(f"padding by {mode}")
+    along = list(range(inputs.dim())) if axes is None else axes.tolist()
+    before, after = pads.view(2, -1).tolist()
+    ends = [(0, 0)] * inputs.dim()
+    for axis, first, last in zip(along, before, after, strict=True):
+        ends[axis] = (first, last)
+    told = [end for pair in reversed(ends) for end in pair]  # torch begins at the last axis
+    return F.pad(inputs, told, value=0.0 if value is None else float(value))
+
+
 OPERATORS: dict[str, Operator] = {
     "Add": torch.add,
     "Sub": torch.sub,
@@ -318,6 +362,9 @@ OPERATORS: dict[str, Operator] = {
     "IsNaN": torch.isnan,
     "Equal": torch.eq,
     "Where": torch.where,
+    "Slice": _slice,
+    "Pad": _pad,
+    "GRU": gru,
     "Cast": _cast,
     "Constant": lambda *, value: value,
     **ELEMENTWISE,
