@@ -42,7 +42,7 @@ def attacked(found: "Attacked") -> None:
     lines.append(f"cost      {told['queries']:,} answers in {told['seconds']:.1f} s")
     lines += told["notes"]
     if not told["complete"]:
-        lines.append("Stopped before the end: the last of these rows were attacked less, or not at all.")
+        lines.append("Stopped before the end: the last rows were attacked less, or not at all.")
     for line in lines:
         console.print(Text(plain(line)), soft_wrap=True)
 
