@@ -55,3 +55,15 @@ def test_the_card_is_short_and_keeps_hostile_names_text(made):
         assert "<img" not in found.replace("\\<", "")
         assert "\u202e" not in found
     assert "**Promoted.**" in card(made("promoted").receipt)
+
+
+def test_columns_stand_under_each_other_without_other_characters_too(made):
+    receipt = made("promoted").receipt
+    long = {**receipt["rules"][0], "name": "under", "metric": "robust/linf/accuracy"}
+    found = summary({**receipt, "rules": [*receipt["rules"], long]}, version=7)
+    lines = text(found, plain=True).splitlines()
+    rules = [line for line in lines if " > " in line]
+    assert any("Linf" in line for line in rules)
+    head = next(line for line in lines if "required" in line)
+    end = head.index("required") + len("required")
+    assert all(line[end] == " " and line[end - 1].isdigit() for line in rules)

@@ -156,14 +156,15 @@ def text(found: Summary, *, plain: bool = False) -> str:
             f"{'interval':>{_INTERVAL}}",
             " " + "─" * (WIDTH - 2),
         ]
-    lines += [_line(row, marks[row.mark]) for row in found.rows]
+    lines += [_line(row, marks[row.mark], plain=plain) for row in found.rows]
     joined = "\n".join(line.rstrip() for line in lines) + "\n"
     return joined.translate(_ASCII_TEXT).encode("ascii", "replace").decode() if plain else joined
 
 
-def _line(row: Row, mark: str) -> str:
+def _line(row: Row, mark: str, *, plain: bool) -> str:
+    name = row.name.translate(_ASCII_TEXT) if plain else row.name  # which makes it longer
     told = (
-        f"{f'  {mark} ' + numbers.plain(row.name, _NAME):<{_LEFT}}{row.required:>{_NUMBER}} "
+        f"{f'  {mark} ' + numbers.plain(name, _NAME):<{_LEFT}}{row.required:>{_NUMBER}} "
         f"{row.observed:>{_NUMBER}} {row.interval:>{_INTERVAL}} {row.note}"
     )
     return told[:WIDTH]
