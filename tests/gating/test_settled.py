@@ -22,7 +22,7 @@ def settled(*, passes, seen=96, total=500, lost=4, won=6, level=0.05):
 
 def evidence(found):
     alone = Rows({"student": np.ones(500, bool)})
-    return Evidence({METRIC: alone}, 500, champion="version 3", faced={METRIC: found})
+    return Evidence({METRIC: alone}, 500, champion="version 3", versus={METRIC: found})
 
 
 @pytest.mark.parametrize(("passes", "verdict"), [(True, "promote"), (False, "hold")])
@@ -48,7 +48,7 @@ def test_beside_other_rules_it_speaks_at_the_strictest_level():
     clean = {"metric": "test/accuracy", "at_least": 0.5}
     given = evidence(settled(passes=True, level=0.025))
     measured = {**given.measured, "test/accuracy": Rows({"student": np.arange(500) < 260})}
-    both = judge(parse([clean, RULE]), Evidence(measured, 500, champion="v", faced=given.faced))
+    both = judge(parse([clean, RULE]), Evidence(measured, 500, champion="v", versus=given.versus))
     assert [found.verdict for found in both.findings] == ["undecided", "pass"]
     assert both.findings[1].p_value == 0.025
 

@@ -37,8 +37,8 @@ class Outcomes:
         slices: Rows [N], bool, of the slices that val made doubtful, by name.
         unlike: The student's logits [M, C] on rows unlike all others, by their kind.
         partly: What was seen under attack before the suite was stopped, by norm.
-        faced: Student and champion under the attacks that both were under, by norm.
-        not_faced: Why the champion was under none, by norm.
+        versus: Student and champion under the attacks that both were under, by norm.
+        unattacked: Why the champion was under none, by norm.
     """
 
     targets: Tensor
@@ -54,8 +54,8 @@ class Outcomes:
     slices: Mapping[str, Tensor] = field(default_factory=dict)
     unlike: Mapping[str, Tensor] = field(default_factory=dict)
     partly: Mapping[str, Partly] = field(default_factory=dict)
-    faced: Mapping[str, Rows | Settled] = field(default_factory=dict)
-    not_faced: Mapping[str, str] = field(default_factory=dict)
+    versus: Mapping[str, Rows | Settled] = field(default_factory=dict)
+    unattacked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def known(self) -> Tensor:
@@ -97,7 +97,7 @@ def collect(
         champion,
         incomparable,
         None if frozen is None else frozen[found.known].numpy(),
-        {f"robust/{norm}/accuracy": seen for norm, seen in found.faced.items()},
+        {f"robust/{norm}/accuracy": seen for norm, seen in found.versus.items()},
     )
 
 
@@ -248,7 +248,7 @@ def _unmeasured(
         name for name in (*metrics.CATALOGUE, *asked) if metrics.find(name) and name not in measured
     }
     told = dict.fromkeys(FLIPS, incomparable) if incomparable else {}
-    told |= {f"robust/{norm}/accuracy": why for norm, why in found.not_faced.items()}
+    told |= {f"robust/{norm}/accuracy": why for norm, why in found.unattacked.items()}
     return {name: told.get(name) or _why(name, found) for name in sorted({*names, *told})}
 
 

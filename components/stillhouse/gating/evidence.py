@@ -144,7 +144,7 @@ class Evidence:
             undecided, since "could not" is not "is none".
         frozen: Which of the rows [rows] the champion was tested on, bool; None where all of them
             are, or nobody knows.
-        faced: Student and champion under the attacks that both were under, by metric.
+        versus: Student and champion under the attacks that both were under, by metric.
     """
 
     measured: Mapping[str, Measured]
@@ -153,7 +153,7 @@ class Evidence:
     champion: str | None = None
     incomparable: str = ""
     frozen: NDArray[bool_] | None = None
-    faced: Mapping[str, Rows | Settled] = field(default_factory=dict)
+    versus: Mapping[str, Rows | Settled] = field(default_factory=dict)
 
     def of(self, metric: str) -> Measured | None:
         """Return what is known of a metric; None if it could not be measured.

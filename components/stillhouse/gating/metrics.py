@@ -21,7 +21,7 @@ class Metric:
         unit: share (0 to 1), nats, kB, …; empty if dimensionless.
         paired: Whether it is known by row for other models too, so that the student can be compared
             with them.
-        faced: Whether the only other model is the champion, which is attacked as the student is.
+        champion_only: Whether the only other model is the champion, which is attacked as the student is.
         champion: Whether it compares with the champion, so that before the first promotion there
             is nothing to measure.
         less: Whether less of it is better: a student is then compared by at most how much more it
@@ -32,7 +32,7 @@ class Metric:
     name: str
     unit: str = ""
     paired: bool = False
-    faced: bool = False
+    champion_only: bool = False
     champion: bool = False
     less: bool = False
     tasks: frozenset[str] = EVERY
@@ -99,7 +99,13 @@ CATALOGUE = {
         Metric("edge/macs", "MACs"),
         Metric("edge/parameters", "parameters"),
         *(
-            Metric(f"robust/{norm}/accuracy", "share", paired=True, faced=True, tasks=OF_CLASSES)
+            Metric(
+                f"robust/{norm}/accuracy",
+                "share",
+                paired=True,
+                champion_only=True,
+                tasks=OF_CLASSES,
+            )
             for norm in NORMS
         ),
         *(Metric(f"robust/{norm}/exact_match", "share", tasks=OF_LABELS) for norm in NORMS),

@@ -33,8 +33,8 @@ from stillhouse.steps.champion import CHAMPION as CHAMPION
 from stillhouse.steps.champion import CHAMPION_MODEL as CHAMPION_MODEL
 from stillhouse.steps.champion import Champion, ask_champion
 from stillhouse.steps.examined import DEFAULT_ATTACKS, DEFAULT_CORRUPTIONS
-from stillhouse.steps.faced import against
 from stillhouse.steps.step import Job, Metrics, Step
+from stillhouse.steps.versus import against
 from stillhouse.validation.drift import Drift, drift
 from stillhouse.workspace import StepFiles
 
@@ -130,8 +130,8 @@ def run(job: Job) -> Metrics:
     frozen = champion.frozen(short_keys(test)) if champion.about else None
     alpha = champion.alpha(settings.alpha, life=settings.life)
     level = alpha / max(1, sum(decides(rule) for rule in rules))
-    faced = against(job, rules, champion, test, level, frozen=frozen is None)
-    found = replace(found, faced=faced.faced, not_faced=faced.why_not)
+    attacked = against(job, rules, champion, test, level, frozen=frozen is None)
+    found = replace(found, versus=attacked.rows, unattacked=attacked.why_not)
     evidence = collect(
         found,
         {rule.metric for rule in rules},
@@ -153,7 +153,9 @@ def run(job: Job) -> Metrics:
     if found.point is not None:
         about["operating_point"] = asdict(found.point)
     job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
-    job.files.write_tensors("gate/outcomes.safetensors", {**kept(found, champion), **faced.kept()})
+    job.files.write_tensors(
+        "gate/outcomes.safetensors", {**kept(found, champion), **attacked.kept()}
+    )
     return _metrics(verdict)
 
 

@@ -50,7 +50,7 @@ class Paired(Rule):
                 where="gate.rules",
                 fix=f"Compare {can}, or bound it with at_least or at_most.",
             )
-        if known.faced and against != "champion":
+        if known.champion_only and against != "champion":
             raise SettingsError(
                 f"nobody attacks {against}, so that '{metric}' compares with the champion alone.",
                 where="gate.rules.against",
@@ -62,7 +62,7 @@ class Paired(Rule):
                 where="gate.rules.margin",
                 fix="Write 0.06 for six points.",
             )
-        self.less, self.faced = known.less, known.faced
+        self.less, self.champion_only = known.less, known.champion_only
         self.metric, self.against, self.margin, self.gates = metric, against, margin, gates
 
     @property
@@ -76,10 +76,10 @@ class Paired(Rule):
             return Asked(None, way, "share", applies=False, why="nothing is in production yet.")
         if self.against == "champion" and evidence.incomparable:
             return Asked(bound, way, "share", why=evidence.incomparable)
-        faced = evidence.faced.get(self.metric)
-        if isinstance(faced, Settled):
-            return self._settled(faced)
-        found = faced if self.faced else evidence.of(self.metric)
+        attacked = evidence.versus.get(self.metric)
+        if isinstance(attacked, Settled):
+            return self._settled(attacked)
+        found = attacked if self.champion_only else evidence.of(self.metric)
         asked = None if found is None else self._of(found, level)
         if found is None or asked is None:
             why = evidence.unmeasured.get(

@@ -110,11 +110,11 @@ def test_nobody_else_is_attacked(walked, against):
 
 
 def test_a_killed_comparison_comes_to_the_same(copy, tmp_path, monkeypatch):
-    from stillhouse.robustness import faced
+    from stillhouse.robustness import versus
 
     in_production(copy, ABOUT, exported_by(7, tmp_path))
     whole = gated(copy, [FLOOR, rule(None)])
-    made, real = [], faced.attacked
+    made, real = [], versus.attacked
 
     def dies(*given):
         made.append(given)
@@ -122,7 +122,7 @@ def test_a_killed_comparison_comes_to_the_same(copy, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(*given)
 
-    monkeypatch.setattr(faced, "attacked", dies)
+    monkeypatch.setattr(versus, "attacked", dies)
     with pytest.raises(KeyboardInterrupt):
         gated(copy, [FLOOR, rule(None)])
     again = gated(copy, [FLOOR, rule(None)])

@@ -24,9 +24,9 @@ from stillhouse.models import onnx_file
 from stillhouse.models.onnx_graph import Graph
 from stillhouse.robustness.case import Case, make_case
 from stillhouse.robustness.deployed import Deployed, twin_of
-from stillhouse.robustness.faced import Faced, face
 from stillhouse.robustness.kept import Kept
 from stillhouse.robustness.subject import Subject
+from stillhouse.robustness.versus import Versus, versus
 from stillhouse.steps.champion import CHAMPION_MODEL, Champion
 from stillhouse.steps.step import Job
 from stillhouse.workspace import sha256
@@ -39,12 +39,12 @@ class Against:
     """What the champion withstood, by norm.
 
     Attributes:
-        faced: Student and champion, row by row.
+        rows: Student and champion, row by row.
         why_not: Why it could not be attacked.
         order: Positions of the rows that were attacked, where they are not all.
     """
 
-    faced: dict[str, Rows | Settled] = field(default_factory=dict)
+    rows: dict[str, Rows | Settled] = field(default_factory=dict)
     why_not: dict[str, str] = field(default_factory=dict)
     order: dict[str, Tensor] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class Against:
         """Return the outcomes by row, as they are stored."""
         told = {
             f"champion/{norm}": torch.from_numpy(seen.outcomes["champion"]).to(torch.uint8)
-            for norm, seen in self.faced.items()
+            for norm, seen in self.rows.items()
         }
         return told | {f"champion/{norm}/rows": rows for norm, rows in self.order.items()}
 
@@ -84,7 +84,7 @@ def against(
     asked: dict[str, list[Rule]] = {}
     for rule in rules:
         metric = find(rule.metric)
-        if rule.against == "champion" and metric is not None and metric.faced:
+        if rule.against == "champion" and metric is not None and metric.champion_only:
             asked.setdefault(rule.metric.split("/")[1], []).append(rule)
     if not asked or champion.logits is None:
         return Against()
@@ -107,18 +107,18 @@ def against(
         sole = mine[0] if len(mine) == 1 and frozen and decides(mine[0]) else None
         margin = sole.margin if isinstance(sole, Paired) else None
         foresight = None if margin is None else PairedForesight(len(student), margin, level, delta)
-        seen = face(subject, own, student, foresight, kept.keep, job.progress)
+        seen = versus(subject, own, student, foresight, kept.keep, job.progress)
         if foresight is None or seen.said is None:
             both = {"student": student.numpy(), "champion": seen.whole.numpy()}
-            found.faced[norm] = Rows(both)
+            found.rows[norm] = Rows(both)
         else:
-            found.faced[norm] = _settled(seen, student, foresight)
+            found.rows[norm] = _settled(seen, student, foresight)
             found.order[norm] = seen.order
     kept.forget()
     return found
 
 
-def _settled(seen: Faced, student: Tensor, foresight: PairedForesight) -> Settled:
+def _settled(seen: Versus, student: Tensor, foresight: PairedForesight) -> Settled:
     outcomes = {"student": student[seen.order].numpy(), "champion": seen.still.numpy()}
     return Settled(
         outcomes,

@@ -25,7 +25,7 @@ LEAST, LOOKS = 32, 100  # rows between two looks, at the least, and looks at the
 
 
 @dataclass(frozen=True)
-class Faced:
+class Versus:
     """How far the comparison came.
 
     Attributes:
@@ -45,14 +45,14 @@ class Faced:
         return self.still[torch.argsort(self.order)]
 
 
-def face(
+def versus(
     champion: Subject,
     cases: Sequence[Case],
     student: Tensor,
     foresight: PairedForesight | None,
     keep: Keep,
     progress: Callable[[int, int, str], None],
-) -> Faced:
+) -> Versus:
     """Attack the champion's rows in random order until the verdict is settled, or all are
     attacked.
 
@@ -76,8 +76,8 @@ def face(
             continue
         said = foresight.verdict(pairs(student[looked].numpy(), torch.cat(still).numpy()))
         if said is not None:
-            return Faced(looked, torch.cat(still), said)
-    return Faced(order, torch.cat(still), None)
+            return Versus(looked, torch.cat(still), said)
+    return Versus(order, torch.cat(still), None)
 
 
 def _withstood(part: Subject, cases: Sequence[Case], at: int, keep: Keep) -> Tensor:
