@@ -6,6 +6,7 @@ ask a part of it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -29,6 +30,12 @@ class Call:
     func: Callable[..., Any]
     args: tuple[Any, ...] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def low(self) -> Tensor:
+        """Its weight in bfloat16, made once, for what is asked at every step of a search."""
+        weight: Tensor = self.args[0]
+        return weight.bfloat16()
 
     def __call__(self, given: Tensor) -> Tensor:
         made: Tensor = self.func(given, *self.args, **self.named)

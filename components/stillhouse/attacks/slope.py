@@ -9,7 +9,6 @@ time, so that they stay in the processor's cache.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -164,9 +163,9 @@ def _followed(call: Call, given: Tensor, *, fresh: bool) -> tuple[Tensor, Back]:
     and so may be written over.
     """
     if call.func is F.conv2d:
-        return call(given), _conv_back(given, call.args)
+        return call(given), _conv_back(given, call)
     if call.func is F.linear:
-        return call(given), _linear_back(call.args[0])
+        return call(given), _linear_back(call)
     if call.func is F.relu:
         made = given.relu_() if fresh else F.relu(given)
         return made, lambda slope: _relu_back(slope, made, 0, grad_input=slope)
@@ -176,23 +175,22 @@ def _followed(call: Call, given: Tensor, *, fresh: bool) -> tuple[Tensor, Back]:
     return call(given), lambda slope: slope.view(given.shape)
 
 
-def _linear_back(weight: Tensor) -> Back:
+def _linear_back(call: Call) -> Back:
     """In bfloat16 where it pays, as `strided` does: only a direction comes of it."""
+    weight: Tensor = call.args[0]
     if weight.numel() < _MANY or not strided.has_bfloat16():
         return lambda slope: slope @ weight
-    low = weight.bfloat16()
-    return lambda slope: (slope.bfloat16() @ low).float()
+    return lambda slope: (slope.bfloat16() @ call.low).float()
 
 
-def _conv_back(given: Tensor, args: tuple[Any, ...]) -> Back:
-    weight, _, stride, padding, dilation, groups = args
+def _conv_back(given: Tensor, call: Call) -> Back:
+    weight, _, stride, padding, dilation, groups = call.args
     size = given.shape[-2:]
     asked = given.detach().requires_grad_(True)
-    if first_layer.suits(asked, *args):
+    if first_layer.suits(asked, *call.args):
         return lambda slope: first_layer.gradient(slope, weight, size, (dilation, padding, stride))
-    if strided.suits(asked, *args):
-        low = weight.bfloat16()
-        return lambda slope: strided.gradient(slope, low, stride[0], padding, size)
+    if strided.suits(asked, *call.args):
+        return lambda slope: strided.gradient(slope, call.low, stride[0], padding, size)
     geometry = (stride, padding, dilation, False, (0, 0), groups)
     return lambda slope: torch.ops.aten.convolution_backward(
         slope, given, weight, None, *geometry, (True, False, False)

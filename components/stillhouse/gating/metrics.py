@@ -21,7 +21,7 @@ class Metric:
         unit: share (0 to 1), nats, kB, …; empty if dimensionless.
         paired: Whether it is known by row for other models too, so that the student can be compared
             with them.
-        champion_only: Whether the only other model is the champion, which is attacked as the student is.
+        champion_only: Whether the only other model is the champion, attacked as the student is.
         champion: Whether it compares with the champion, so that before the first promotion there
             is nothing to measure.
         less: Whether less of it is better: a student is then compared by at most how much more it

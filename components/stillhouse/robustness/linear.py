@@ -17,6 +17,7 @@ import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ def leads(model: nn.Module, around: Around, targets: Tensor) -> Tensor:
         for rows in torch.split(torch.arange(len(targets)), max(1, CELLS // width)):
             if not len(rows):
                 break
-            part = double.map(lambda cells, rows=rows: cells[rows])  # type: ignore[misc]
+            part = double.map(partial(torch.index_select, dim=0, index=rows))
             found.append(_leads(layers, part, targets[rows], len(targets)))
     return torch.cat(found)
 
