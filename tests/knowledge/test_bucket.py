@@ -95,7 +95,7 @@ class EndpointConnectionError(Exception):
         (PermissionError(SECRET), UsageError, "does not let us write"),
         (FileNotFoundError(SECRET), UsageError, "there is no such bucket"),
         (OSError(errno.EINVAL, SECRET), UsageError, "cannot write this"),
-        (NoCredentialsError(SECRET), UsageError, "AWS_PROFILE"),
+        (NoCredentialsError(SECRET), UsageError, "Give it credentials"),
         (ParamValidationError(SECRET), UsageError, "Check the bucket's name"),
         (EndpointConnectionError(SECRET), ServerUnreachable, "Check the network"),
     ],

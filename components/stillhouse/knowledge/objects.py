@@ -5,7 +5,9 @@ No message repeats a library's words: they may hold an address with a password i
 """
 
 import errno
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from stillhouse.clock import SYSTEM, Clock
@@ -18,6 +20,52 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between tries; a throttled store 
 SECONDS = 10  # until a connection or the next byte of an answer is there
 # what no waiting mends: a name or a request that the store cannot mean
 HOPELESS = {errno.EINVAL, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSYS, errno.EISDIR}
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a kind of store is spoken to.
+
+    Attributes:
+        credentials: Where its tools look for them.
+        endpoint: What says which host it is.
+        pauses: Between our tries, in seconds; none where its library tries again by itself and
+            cannot be told not to.
+        options: For its library.
+        logger: Its library's, which would print each failure once more, with the store's words.
+    """
+
+    credentials: str
+    endpoint: str
+    pauses: tuple[float, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    logger: str = "fsspec"
+
+
+S3 = Manner(
+    "AWS_PROFILE, AWS_ACCESS_KEY_ID, …",
+    "AWS_ENDPOINT_URL",
+    PAUSES,
+    {
+        "config_kwargs": {  # what keeps a store that is away from holding a run up for minutes
+            "connect_timeout": SECONDS,
+            "read_timeout": SECONDS,
+            "retries": {"mode": "standard", "total_max_attempts": 2},
+        }
+    },
+)
+GS = Manner(
+    "GOOGLE_APPLICATION_CREDENTIALS, `gcloud auth application-default login`",
+    "STORAGE_EMULATOR_HOST",
+    logger="gcsfs",
+)
+AZ = Manner(
+    "AZURE_STORAGE_CONNECTION_STRING, or AZURE_STORAGE_ACCOUNT_NAME with AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    logger="azure",
+)
+MANNERS = {"s3": S3, "gs": GS, "az": AZ}
+OTHER = Manner("its library's documentation says where", "its library's own", PAUSES)
 
 
 class Objects:
@@ -34,7 +82,8 @@ class Objects:
 
     def __init__(self, url: str, clock: Clock = SYSTEM) -> None:
         self.url, self.clock = url.rstrip("/"), clock
-        self._files = _filesystem(self.url)
+        self.manner = MANNERS.get(url.partition("://")[0], OTHER)
+        self._files = _filesystem(self.url, self.manner)
 
     def names(self, folder: str) -> list[str]:
         def listed() -> list[str]:
@@ -74,11 +123,11 @@ class Objects:
 
     def _patient(self, act: Callable[[], T], doing: str) -> T:
         """Return what an act returns, tried again while the store is busy or does not answer."""
-        for pause in (*PAUSES, None):
+        for pause in (*self.manner.pauses, None):
             try:
                 return act()
             except Exception as error:
-                refusal = _refusal(error, self.url, doing)
+                refusal = _refusal(error, self.url, doing, self.manner)
                 if refusal is None:
                     raise
                 if pause is None or not refusal.may_pass:
@@ -87,15 +136,13 @@ class Objects:
         raise AssertionError  # the last try returned or raised
 
 
-def _filesystem(url: str) -> Any:
+def _filesystem(url: str, manner: Manner) -> Any:
     scheme = url.partition("://")[0]
+    logging.getLogger(manner.logger).setLevel(logging.CRITICAL)
     try:
         import fsspec
 
-        # two clients of one process share no listing, and one that was closed is not handed out
-        found = fsspec.filesystem(scheme, skip_instance_cache=True, **_options(scheme))
-        found.retries = 1  # s3fs's own, on top of the client's: the patience is ours
-        return found
+        kind = fsspec.get_filesystem_class(scheme)
     except ImportError:
         package = STORES.get(scheme, ("", "the library that fsspec names for it"))[1]
         raise SettingsError(
@@ -109,30 +156,32 @@ def _filesystem(url: str) -> Any:
             where=WHERE,
             fix="Give a folder, s3://bucket/prefix, or gs://… or az://… with their libraries.",
         ) from None
-
-
-def _options(scheme: str) -> dict[str, Any]:
-    """Return what keeps a store that is away from holding a run up for minutes."""
-    if scheme != "s3":
-        return {}
-    return {
-        "config_kwargs": {
-            "connect_timeout": SECONDS,
-            "read_timeout": SECONDS,
-            "retries": {"mode": "standard", "total_max_attempts": 2},
-        }
-    }
+    try:
+        # two clients of one process share no listing, and one that was closed is not handed out
+        found = kind(skip_instance_cache=True, **manner.options)
+    except Exception as error:
+        raise _refusal(error, url, "connect", manner) or _unsaid(url, "connect", manner) from None
+    found.retries = 1  # s3fs's own, on top of the client's: the patience is ours
+    return found
 
 
 def _code(error: BaseException) -> str:
     """Return the store's own word for an error, such as SlowDown, else the error's class."""
     for found in (error, error.__cause__):
         response = getattr(found, "response", None)
-        if isinstance(response, dict):
-            code = str(response.get("Error", {}).get("Code", ""))
-            if code.isalnum():
-                return code
+        said = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
+        code = str(said or getattr(found, "error_code", None) or "")  # S3, Azure
+        if code.isalnum():
+            return code
     return type(error).__name__
+
+
+def _status(error: BaseException) -> int:
+    """Return the HTTP status that an error of a store's stands for; 0 where it does not say."""
+    if type(error) is OSError and str(error).startswith("Forbidden:"):  # gcsfs, of a 403
+        return 403
+    said = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return said if isinstance(said, int) else 0
 
 
 def _is_taken(error: BaseException) -> bool:
@@ -145,19 +194,13 @@ def _is_taken(error: BaseException) -> bool:
     }
 
 
-def _refusal(error: Exception, url: str, doing: str) -> StillhouseError | None:
+def _refusal(error: Exception, url: str, doing: str, manner: Manner) -> StillhouseError | None:
     """Return our error for a store's; None where it is a mistake of the program."""
-    code, kind = _code(error), type(error)
-    if isinstance(error, PermissionError) or any(
-        word in kind.__name__ for word in ("Credential", "Token", "Profile")
-    ):
-        return UsageError(
-            f"the store does not let us {doing} ({code}).",
-            where=f"{WHERE} {url}",
-            fix="Give it credentials as its own tools take them (AWS_PROFILE, AWS_ACCESS_KEY_ID, "
-            "…), with the right to list, read and write there.",
-        )
-    if isinstance(error, FileNotFoundError):
+    code, kind, status = _code(error), type(error), _status(error)
+    unknown = any(word in kind.__name__ for word in ("Credential", "Token", "Profile", "Authentic"))
+    if isinstance(error, PermissionError) or status in (401, 403) or unknown:
+        return _unsaid(url, doing, manner, code)
+    if isinstance(error, FileNotFoundError) or status == 404:
         return UsageError(
             f"there is no such bucket ({code}).", where=f"{WHERE} {url}", fix="Make it."
         )
@@ -166,14 +209,25 @@ def _refusal(error: Exception, url: str, doing: str) -> StillhouseError | None:
         return UsageError(
             f"the store cannot {doing} this ({code}).",
             where=f"{WHERE} {url}",
-            fix="Check the bucket's name and region, and the endpoint (AWS_ENDPOINT_URL).",
+            fix=f"Check the bucket's name and region, and the endpoint ({manner.endpoint}).",
         )
     ours = kind.__module__.split(".")[0] in {"builtins", "stillhouse"}
     if ours and not isinstance(error, OSError):
         return None
+    tries = len(manner.pauses) + 1
     return ServerUnreachable(
-        f"the store did not {doing} in {len(PAUSES) + 1} tries ({code}).",
+        f"the store did not {doing}{f' in {tries} tries' if tries > 1 else ''} ({code}).",
         where=f"{WHERE} {url}",
-        fix="Check the network and the endpoint (AWS_ENDPOINT_URL), then run again: what was asked "
-        "is kept.",
+        fix=f"Check the network and the endpoint ({manner.endpoint}), then run again: what was "
+        "asked is kept.",
+    )
+
+
+def _unsaid(url: str, doing: str, manner: Manner, code: str = "no credentials") -> UsageError:
+    """Return the error of a store that does not know who asks."""
+    return UsageError(
+        f"the store does not let us {doing} ({code}).",
+        where=f"{WHERE} {url}",
+        fix=f"Give it credentials as its own tools take them ({manner.credentials}), with the "
+        "right to list, read and write there.",
     )
