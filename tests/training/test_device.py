@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stillhouse.errors import SettingsError
-from stillhouse.models.device import CPU, chosen, device_of
+from stillhouse.models.device import CPU, chosen, device_of, seat
 
 HERE = Path(__file__).parent
 METHODS = ["kd", "dkd", "dist", "fitnet", "crd", "rkd", "born_again", "ema_teacher", "combine"]
@@ -79,6 +79,26 @@ def test_a_device_that_is_not_here_is_refused_by_its_variable() -> None:
         with pytest.raises(SettingsError, match="STILLHOUSE_DEVICE") as refused:
             chosen(name)
         assert name in str(refused.value)
+
+
+def test_processes_side_by_side_take_the_accelerators_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.accelerator, "set_device_index", taken.append)
+    was = torch.are_deterministic_algorithms_enabled()
+    try:
+        for number in range(3):
+            seat(torch.device("cuda"), number)
+        assert taken == [0, 1, 0]
+        assert torch.are_deterministic_algorithms_enabled()  # as in the process that started them
+        seat(torch.device("cuda:1"), 0)  # one that is named by its number is for all of them
+        assert taken == [0, 1, 0, 1]
+    finally:
+        torch.use_deterministic_algorithms(was)
+    seat(CPU, 1)
+    assert taken == [0, 1, 0, 1]
 
 
 def test_a_model_without_weights_is_nowhere() -> None:

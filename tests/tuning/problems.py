@@ -82,3 +82,26 @@ class Slow:
         (self.folder / str(os.getpid())).write_text("here")
         time.sleep(600)
         return bowl(task)
+
+
+@dataclass(frozen=True)
+class Seated:
+    """Writes down the number that each worker is given, as it becomes ready."""
+
+    folder: Path
+
+    def __call__(self, number: int) -> None:
+        (self.folder / f"{os.getpid()}").write_text(str(number))
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the workers that live, in order."""
+        alive = [path for path in self.folder.glob("*") if Path(f"/proc/{path.name}").exists()]
+        return sorted(int(path.read_text()) for path in alive)
+
+
+def dies_below_zero(task: Task) -> dict[str, float]:
+    """Slow enough that several workers are wanted; a negative trial ends its process."""
+    if task.params["x"] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(0.2)
+    return bowl(task)

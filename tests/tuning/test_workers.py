@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tuning.problems import Ledger, all_fail, bowl, misused, task
+from tuning.problems import Ledger, Seated, all_fail, bowl, dies_below_zero, misused, task
 
 from stillhouse.errors import SettingsError
 from stillhouse.tuning.workers import Died, Done, Here, Pool
@@ -43,6 +43,19 @@ def test_a_worker_that_is_killed_is_replaced_and_its_task_comes_back_as_died(
         assert "-9" in first.message
         assert second == Done(bowl(task(1.0)))
         assert pool.run(mortal, [task(9.0)]) == [Done(bowl(task(9.0)))]
+
+
+def test_each_worker_has_a_number_of_its_own_and_who_replaces_one_takes_its(tmp_path: Path) -> None:
+    seated = Seated(tmp_path)
+    tasks = [task(float(x)) for x in range(6)]
+    with Pool(3, seated) as pool:
+        pool.run(dies_below_zero, tasks)
+        assert seated.numbers() == [0, 1, 2]
+        first = set(tmp_path.iterdir())
+        assert isinstance(pool.run(dies_below_zero, [task(-1.0)])[0], Died)
+        pool.run(dies_below_zero, tasks)
+        assert seated.numbers() == [0, 1, 2]
+        assert len(set(tmp_path.iterdir()) - first) == 1
 
 
 def test_a_worker_that_falls_silent_is_killed(tmp_path: Path) -> None:

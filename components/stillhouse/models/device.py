@@ -72,6 +72,19 @@ def settle(device: torch.device) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
+def seat(device: torch.device, number: int) -> None:
+    """Settle a device in one of several processes that work side by side: where it is named
+    without a number, as `cuda` is, they take the machine's accelerators in turn.
+
+    Args:
+        device: As chosen by the process that started them.
+        number: Which of them this is, from 0.
+    """
+    if device.type != "cpu" and device.index is None:
+        torch.accelerator.set_device_index(number % torch.accelerator.device_count())
+    settle(device)
+
+
 def device_of(module: nn.Module) -> torch.device | None:
     """Return where a module's weights lie; None for one without any, which computes where its rows
     are.

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from stillhouse import config, environment, plugins
@@ -18,6 +19,7 @@ from stillhouse.distillation.settings import corners, read
 from stillhouse.errors import SettingsError, nearest
 from stillhouse.evaluation.tasks import Task as Aim
 from stillhouse.evaluation.tasks import task_of
+from stillhouse.models.device import seat
 from stillhouse.steps import arm as arms
 from stillhouse.steps import tried
 from stillhouse.steps.engines import PACES, Engine, Engines
@@ -67,18 +69,20 @@ class Settings:
 
 @dataclass(frozen=True)
 class Ready:
-    """Makes a worker equal to the process that started it: threads, plugins, failpoints."""
+    """Makes a worker equal to the process that started it: threads, plugins, failpoints, and the
+    device, of which each has its own where there are several.
+    """
 
     root: Path
     plugins: tuple[str, ...]
     threads: int
+    device: torch.device
 
-    def __call__(self) -> None:
-        import torch
-
+    def __call__(self, number: int) -> None:
         environment.prepare(self.root)
         torch.set_num_threads(self.threads)
         plugins.use(self.plugins, self.root)
+        seat(self.device, number)
 
 
 def run(job: Job) -> Metrics:
@@ -170,7 +174,7 @@ def _pool(job: Job, settings: Settings) -> "contextlib.AbstractContextManager[Po
         return contextlib.nullcontext()
     return Pool(
         settings.workers,
-        Ready(job.root, tuple(job.params.get("plugins") or ()), job.place.threads),
+        Ready(job.root, tuple(job.params.get("plugins") or ()), job.place.threads, job.device),
         clock=job.clock,
     )
 

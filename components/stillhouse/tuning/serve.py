@@ -21,18 +21,19 @@ def serve(pipe: Connection) -> None:
     """Answer tasks until the pipe closes: the process at its other end is gone, however it went.
 
     Args:
-        pipe: Brings the parent's sys.path, then what makes ready, then (problem, task) for ever;
-            takes a `Done` or an error for each, and None as a sign of life.
+        pipe: Brings the parent's sys.path, then (what makes ready, the worker's number), then
+            (problem, task) for ever; takes a `Done` or an error for each, and None as a sign of
+            life.
     """
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole terminal; the parent decides what it means
     sys.path[:] = pipe.recv()
-    ready = pipe.recv()
+    ready, number = pipe.recv()
     sending, tasks = threading.Lock(), Tasks()
     threading.Thread(target=_beat, args=(pipe, sending), daemon=True).start()
     threading.Thread(target=_take, args=(pipe, tasks), daemon=True).start()
-    ready()
+    ready(number)
     while True:
         answer = _answer(*tasks.get())
         with sending:

@@ -47,11 +47,11 @@ class Task:
 Problem = Callable[[Task], Mapping[str, float]]
 """Trains a trial and returns its metrics; raises TrainingFailed where the loss is no number. Sent
 to workers, as is `Ready`."""
-Ready = Callable[[], None]
-"""What a worker does once, before its first trial: threads, plugins."""
+Ready = Callable[[int], None]
+"""What a worker of a number does once, before its first trial: threads, plugins, its device."""
 
 
-def nothing() -> None:
+def nothing(number: int) -> None:
     """Be ready as it is."""
 
 
@@ -138,6 +138,7 @@ class AtOnce:
 
 @dataclass
 class _Worker:
+    number: int
     process: subprocess.Popen[bytes]
     pipe: Connection
     heard: float
@@ -151,7 +152,8 @@ class Pool:
 
     Attributes:
         size: How many run at once.
-        ready: Called in each worker before its first trial.
+        ready: Called in each worker before its first trial, with its number: from 0 below `size`,
+            no two alike at one time.
         silence: Seconds without a sign of life after which a worker is killed.
         clock: Measures the silence.
     """
@@ -215,8 +217,10 @@ class Pool:
         )
         theirs.close()
         ours.send(sys.path)
-        ours.send(self.ready)
-        return _Worker(process, ours, self.clock.seconds(), -1)
+        taken = {worker.number for worker in (*self._idle, *self._busy)}
+        number = next(free for free in range(self.size) if free not in taken)
+        ours.send((self.ready, number))
+        return _Worker(number, process, ours, self.clock.seconds(), -1)
 
     def _listen(self, worker: _Worker, answers: dict[int, Answer]) -> None:
         try:
