@@ -163,7 +163,7 @@ def test_a_plugins_space_is_checked_at_both_ends():
     config.check_spec(
         "methods", {"name": "kd", "temperature": {"float": [1, 20]}}, where="distill.method"
     )
-    with pytest.raises(SettingsError, match="greater than 0"):
+    with pytest.raises(SettingsError, match="greater than or equal to"):
         config.check_spec(
             "methods", {"name": "kd", "temperature": {"float": [-1, 20]}}, where="distill.method"
         )

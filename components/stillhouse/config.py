@@ -27,6 +27,10 @@ NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
+Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # numpy's generators take no larger one
+Temperature = Annotated[float, Interval(ge=1e-3, le=1e3)]
+"""Of soft labels: outside of these bounds single precision tells no two answers apart, or takes
+every one for certain."""
 
 
 @dataclass(frozen=True)
@@ -256,7 +260,9 @@ def _explain(error: ValidationError, where: str) -> SettingsError:
         )
     said = first["msg"].replace("Input should be", "must be")
     return SettingsError(
-        f"{said}, not {first['input']!r}.", where=place, fix="Mend it in params.yaml or in --set."
+        f"{said}, not {first['input']!r}.",
+        where=place,
+        fix="Mend it where it is set: in params.yaml, in --set or in the call.",
     )
 
 

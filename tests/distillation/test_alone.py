@@ -1,11 +1,14 @@
 import copy
+import math
 import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 from training.blobs import blobs
 
 from stillhouse.distillation import distill
@@ -137,12 +140,16 @@ class Told(nn.Module):
         ({"inputs": torch.zeros(0, 4)}, DataError, "are no rows"),
         ({"inputs": torch.zeros(8, 4, dtype=torch.int64)}, DataError, "are no rows"),
         ({"targets": torch.zeros(7, dtype=torch.int64)}, DataError, "do not fit 120 rows"),
-        ({"targets": torch.zeros(120)}, DataError, "do not fit 120 rows"),
+        ({"targets": torch.zeros(120)}, DataError, r"do not fit 120 rows.*reshape\(-1\).long"),
+        ({"targets": F.one_hot(DATA.targets)}, DataError, r"targets.argmax\(dim=1\)"),
+        ({"inputs": DataLoader(TensorDataset(DATA.inputs))}, DataError, "a DataLoader.*torch.cat"),
+        ({"inputs": DATA.inputs.half()}, DataError, r"torch.float16.*inputs.float\(\)"),
         ({"targets": torch.full((120,), 3)}, DataError, "between 3 and 3, but there are 3 classes"),
         ({"student": nn.Linear(4, 5)}, DataError, "the teacher answers 3 classes, the student"),
         ({"teacher": Half()}, DataError, "no finite answer for"),
         ({"teacher": nn.Flatten(0)}, DataError, "not \\[N, C\\]"),
-        ({"teacher": Told(lambda z: (z, z))}, DataError, "returns tuple, not a tensor of logits"),
+        ({"teacher": Told(lambda z: (z, z))}, DataError, "teacher: a model returns tuple"),
+        ({"student": Told(lambda z: z.long())}, DataError, "student: a model returns torch.int64"),
         ({"student": Told(lambda z: {"logits": z})}, DataError, "returns dict, not a tensor"),
         ({"teacher": Told(lambda z: z.softmax(1))}, DataError, "teacher answers probabilities"),
         ({"student": Told(lambda z: z.softmax(1))}, DataError, "student answers probabilities"),
@@ -167,10 +174,13 @@ class Told(nn.Module):
             UsageError,
             "no weight of it takes a gradient",
         ),
-        ({"method": None}, SettingsError, "needs a mapping with a name"),
+        ({"method": None}, SettingsError, "must be a name, or a mapping"),
+        ({"selector": ["all"]}, SettingsError, "must be a name, or a mapping"),
+        ({"seed": 2**32}, SettingsError, "distill.seed: must be less than 4294967296"),
         ({"supervised": 1.5}, SettingsError, "less than or equal to 1"),
         ({"method": "kdd"}, PluginNotFound, "Did you mean 'kd'"),
-        ({"method": {"name": "kd", "temperature": -1.0}}, SettingsError, "greater than 0"),
+        ({"method": {"name": "kd", "temperature": -1.0}}, SettingsError, "greater than or"),
+        ({"method": {"name": "kd", "temperature": math.inf}}, SettingsError, "equal to 1000, not"),
         ({"method": {"name": "fitnet", "layer": "9"}}, UsageError, "the student has no tap '9'"),
         (
             {"method": "dist", "selector": "uncertain"},
@@ -192,6 +202,18 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], error: type[Exc
     distill(**good)
     with pytest.raises(error, match=said):
         distill(**{**good, **change})
+
+
+@pytest.mark.parametrize("method", ["kd", "srd", "crd", "embedding"])
+def test_double_precision_is_learned_in_whole(method: str):
+    student = distill(
+        taught().double(), model(8, 1).double(), DATA.inputs.double(), method=method, epochs=1
+    )
+    assert student[0].weight.dtype == torch.float64
+
+
+def test_the_largest_seed_is_a_seed():
+    distill(taught(), model(8, 1), DATA.inputs, seed=2**32 - 1, epochs=1)
 
 
 def test_a_model_is_not_its_own_student():

@@ -26,6 +26,13 @@ def test_a_model_answers_in_evaluation_mode_and_its_mode_is_put_back() -> None:
     assert not model.training
 
 
+def test_a_layer_that_its_user_froze_stays_frozen() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 2))
+    model[0].eval()
+    logits_of(model, torch.rand(4, 2))
+    assert [module.training for module in model.modules()] == [True, False, True]
+
+
 def test_a_model_that_fails_is_left_in_its_mode() -> None:
     model = nn.Linear(3, 2)
     with pytest.raises(RuntimeError):

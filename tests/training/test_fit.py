@@ -19,6 +19,7 @@ from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.metrics import accuracy
 from stillhouse.evaluation.tasks import CLASSIFICATION
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.normalize import Normalize
 from stillhouse.models.outputs import Batch
 from stillhouse.training.fit import FitSettings, Objective, fit
 from stillhouse.training.objective import Labels, labelled_loss
@@ -199,6 +200,24 @@ def test_weights_that_diverge_are_told_apart_from_bad_rows():
             VAL,
             FitSettings(epochs=50, clip=1e30, warmup=0.0, optimizer={"name": "sgd", "lr": 1e30}),
         )
+
+
+def test_a_loss_that_never_was_a_number_is_no_divergence():
+    model = net(TRAIN)
+    with torch.no_grad():
+        next(model.net.parameters()).fill_(math.nan)
+    with pytest.raises(TrainingFailed, match="before a step was taken"):
+        fit(model, Labels(), TRAIN, VAL, FitSettings(epochs=1))
+
+
+def test_batch_norm_of_one_row_is_told_and_a_batch_of_two_learns():
+    model = Classifier(
+        Normalize.empty(TRAIN.schema), nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3))
+    )
+    rows = TRAIN.take(torch.arange(3))
+    with pytest.raises(SettingsError, match="a batch of one row leaves batch norm nothing"):
+        fit(model, Labels(), rows, VAL, FitSettings(epochs=1, batch=2))
+    fit(model, Labels(), rows, VAL, FitSettings(epochs=1, batch=3))
 
 
 class Root(Objective):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from stillhouse.data.dataset import UNLABELLED, Dataset, known
 from stillhouse.data.schema import Feature, Kind, Schema
@@ -13,6 +14,7 @@ from stillhouse.teachers.probabilities import are_probabilities
 from stillhouse.teachers.probe import other_order
 
 KINDS: dict[int, Kind] = {1: "table", 2: "series", 3: "image"}  # by the axes of a row
+PRECISIONS = (torch.float32, torch.float64)
 TRIED = 2  # rows that the student is asked about: it has learned nothing yet
 
 
@@ -48,13 +50,21 @@ def _require_rows(inputs: Tensor) -> None:
         raise DataError(
             f"inputs are a {type(inputs).__name__}, not a tensor.",
             where="inputs",
-            fix="Give a float tensor: torch.tensor(inputs, dtype=torch.float32).",
+            fix="Give all rows in one: torch.cat([rows for rows, _ in loader])."
+            if isinstance(inputs, DataLoader)
+            else "Give a float tensor: torch.tensor(inputs, dtype=torch.float32).",
         )
     if inputs.ndim - 1 not in KINDS or not len(inputs) or not inputs.is_floating_point():
         raise DataError(
             f"inputs of shape {list(inputs.shape)}, {inputs.dtype}, are no rows.",
             where="inputs",
             fix="Give floats [N, D], [N, T, D] or [N, C, H, W].",
+        )
+    if inputs.dtype not in PRECISIONS:
+        raise DataError(
+            f"inputs are {inputs.dtype}, in which small steps of the weights are lost.",
+            where="inputs",
+            fix="Learn in single precision: inputs.float(), teacher.float(), student.float().",
         )
 
 
@@ -67,6 +77,9 @@ def _logits(who: str, model: nn.Module, inputs: Tensor) -> Tensor:
         )
     try:
         found = logits_of(model, inputs)
+    except DataError as error:
+        error.where = who
+        raise
     except RuntimeError as error:  # torch's word for shapes and types that do not fit
         raise DataError(
             f"the {who} cannot take rows {list(inputs.shape)}, {inputs.dtype}: {error}",
@@ -122,7 +135,7 @@ def rows_of(inputs: Tensor, targets: Tensor | None, classes: int) -> Dataset:
         raise DataError(
             f"targets of shape {list(told.shape)}, {told.dtype}, do not fit {len(inputs)} rows.",
             where="targets",
-            fix="Give int64 [N].",
+            fix=_instead(told, (len(inputs), classes)),
         )
     if int(told.max()) >= classes or int(told.min()) < UNLABELLED:
         raise DataError(
@@ -135,6 +148,15 @@ def rows_of(inputs: Tensor, targets: Tensor | None, classes: int) -> Dataset:
     schema = Schema(kind, tuple(inputs.shape[1:]), tuple(str(code) for code in range(classes)), ())
     features = tuple(Feature(f"x{at}") for at in range(inputs.shape[schema.feature_axis]))
     return Dataset(inputs, told, replace(schema, features=features), torch.arange(len(inputs)))
+
+
+def _instead(told: Tensor, hot: tuple[int, int]) -> str:
+    """What to write in the place of targets that mean classes in another form."""
+    if told.shape == hot:
+        return "Give the classes' numbers, int64 [N]: targets.argmax(dim=1)."
+    if told.numel() == hot[0]:
+        return "Give int64 [N]: targets.reshape(-1).long()."
+    return "Give int64 [N], a number for each row of inputs."
 
 
 def require_same_order(answers: Tensor, rows: Dataset) -> None:

@@ -20,6 +20,7 @@ from stillhouse.distillation.live import Pair
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.objective import Distillation
 from stillhouse.distillation.selector import Selector
+from stillhouse.errors import SettingsError
 from stillhouse.models.access import accept
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
@@ -90,7 +91,7 @@ def distill(
     answers = answers_of(teacher, student, inputs)
     rows = rows_of(inputs, targets, answers.shape[1])
     require_trainable(teacher, student)
-    spec, chosen = _spec(method), _spec(selector)
+    spec, chosen = _spec(method, "method"), _spec(selector, "selector")
     loss: Method = config.plugin("methods", spec, where="method")
     weigher: Selector = config.plugin("selectors", chosen, where="selector")
     accept(spec["name"], loss.accepts, rows.schema.kind)
@@ -118,5 +119,11 @@ def distill(
     return student.eval()
 
 
-def _spec(asked: str | Mapping[str, Any]) -> dict[str, Any]:
-    return dict(asked) if isinstance(asked, Mapping) else {"name": asked}
+def _spec(asked: str | Mapping[str, Any], where: str) -> dict[str, Any]:
+    if isinstance(asked, str | Mapping):
+        return {"name": asked} if isinstance(asked, str) else dict(asked)
+    raise SettingsError(
+        f"must be a name, or a mapping with a name and settings, not {asked!r}.",
+        where=where,
+        fix=f"`stillhouse plugins` lists the {where}s.",
+    )

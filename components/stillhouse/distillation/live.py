@@ -133,6 +133,7 @@ def connect(method: Method, pair: Pair) -> Taps:
         asked = tried.to(device_of(pair.teacher))
         teacher = _named(tapped(pair.teacher, asked, set(taps.teacher.values())), taps.teacher)
     method.build(student, teacher)
+    method.to(student.logits.dtype)  # projectors are made in single precision
     return taps
 
 

@@ -9,12 +9,14 @@ from stillhouse.errors import DataError
 from stillhouse.evaluation import metrics
 from stillhouse.evaluation.intervals import Interval, bootstrap, proportion
 from stillhouse.models.device import device_of
+from stillhouse.models.stages import evaluating
 
 SCALARS = ("accuracy", "balanced_accuracy", "nll", "brier", "ece")
 
 
 def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
-    """Return a model's logits [N, C], float32, in evaluation mode; the model's mode is put back.
+    """Return a model's logits [N, C], float32, in evaluation mode; every module's own mode is put
+    back.
 
     Args:
         model: From inputs [B, *shape] in data space to logits [B, C]; a copy of each batch of rows
@@ -23,29 +25,26 @@ def logits_of(model: nn.Module, inputs: Tensor, batch: int = 1024) -> Tensor:
         batch: Rows at once.
 
     Raises:
-        DataError: The model returns something else than a tensor.
+        DataError: The model returns something else than a tensor of floats.
     """
-    training, here = model.training, inputs.device
+    here = inputs.device
     there = device_of(model) or here
-    model.eval()
-    try:
-        with torch.inference_mode():
-            asked = torch.cat(
-                [
-                    _tensor(model(inputs[start : start + batch].to(there, copy=True))).to(here)
-                    for start in range(0, len(inputs), batch)
-                ]
-            )
-    finally:
-        model.train(training)
+    with evaluating(model), torch.inference_mode():
+        asked = torch.cat(
+            [
+                _tensor(model(inputs[start : start + batch].to(there, copy=True))).to(here)
+                for start in range(0, len(inputs), batch)
+            ]
+        )
     return asked.float().clone()  # a clone outside inference mode may enter a loss later
 
 
 def _tensor(answer: Any) -> Tensor:
-    if isinstance(answer, Tensor):
+    if isinstance(answer, Tensor) and answer.is_floating_point():
         return answer
+    found = answer.dtype if isinstance(answer, Tensor) else type(answer).__name__
     raise DataError(
-        f"a model returns {type(answer).__name__}, not a tensor of logits.",
+        f"a model returns {found}, not a tensor of logits.",
         where="forward",
         fix="Return the logits alone, or wrap it in a module that takes them out.",
     )

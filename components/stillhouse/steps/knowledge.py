@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stillhouse import config, environment
-from stillhouse.config import Count, Natural, Positive, Spec
+from stillhouse.config import Count, Seed, Spec, Temperature
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Schema
@@ -60,10 +60,10 @@ class Settings:
 
     views: Count = 1
     augment: tuple[Spec, ...] = ()
-    seed: Natural = 0
+    seed: Seed = 0
     keep: Form = "all"
     count: Count = 64
-    temperature: Positive = 1.0
+    temperature: Temperature = 1.0
     features: tuple[str, ...] = ()
     runtime: Literal["torch", "onnx"] = "torch"
 

@@ -16,7 +16,7 @@ from stillhouse import config
 from stillhouse.attacks.attack import FOLLOWED
 from stillhouse.attacks.pgd import PGD
 from stillhouse.attacks.space import Space
-from stillhouse.config import Count, Natural, Positive, Spec
+from stillhouse.config import Count, Positive, Seed, Spec
 from stillhouse.data import prepared
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.schema import Schema
@@ -84,7 +84,7 @@ class Settings:
     tolerance: Positive | None = None
     stop: bool = True
     delta: Annotated[float, Interval(gt=0, lt=0.5)] = 0.01
-    seed: Natural = 0
+    seed: Seed = 0
 
 
 def run(job: Job) -> Metrics:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from stillhouse import config
 from stillhouse.architectures.build import build_classifier
-from stillhouse.config import Count, Natural, Positive, Share, Spec
+from stillhouse.config import Count, Seed, Share, Spec, Temperature
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Schema
 from stillhouse.errors import SettingsError
@@ -106,12 +106,12 @@ class Assistant(Teacher):
         *,
         of: Spec,
         architecture: Spec,
-        temperature: Positive = 4.0,
+        temperature: Temperature = 4.0,
         supervised: Share = 0.1,
         epochs: Count = 60,
         batch: Count = 128,
         optimizer: Spec = ADAMW,
-        seed: Natural = 0,
+        seed: Seed = 0,
     ) -> None:
         self.name = str(of.get("name"))
         self.of: Teacher = config.plugin("teachers", of, where="teacher.of")

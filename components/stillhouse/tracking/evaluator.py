@@ -15,7 +15,7 @@ from mlflow.models.evaluation.artifacts import JsonEvaluationArtifact, TextEvalu
 from torch import Tensor
 
 from stillhouse import config
-from stillhouse.config import Count, Natural
+from stillhouse.config import Count, Seed
 from stillhouse.errors import DataError, UsageError
 from stillhouse.tracking import drawn
 from stillhouse.tracking.answers import Answers, Asked, ask, classes_of, codes, read
@@ -59,7 +59,7 @@ class Settings:
     epsilon: Annotated[float, Gt(0)] = 0.1
     attack_rows: Count = 100
     queries: Count = 300
-    seed: Natural = 0
+    seed: Seed = 0
 
 
 class Evaluator(ModelEvaluator):  # type: ignore[misc]

@@ -1,16 +1,38 @@
 """Which rows made a loss that is not a number: the message that saves an afternoon."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
 
 from stillhouse.data.dataset import Dataset
-from stillhouse.errors import TrainingFailed
+from stillhouse.errors import SettingsError, TrainingFailed
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 from stillhouse.training.objective import Objective
 
 NAMED = 10
+
+
+@contextlib.contextmanager
+def naming_lone_rows() -> Iterator[None]:
+    """Say in our words that batch norm was given a single value a channel: whether one row is too
+    few depends on how large the feature maps are where it stands.
+
+    Raises:
+        SettingsError: It was.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise SettingsError(
+            "a batch of one row leaves batch norm nothing to compare it with.",
+            where="batch",
+            fix="Raise batch, give more rows, or choose a net without batch norm.",
+        ) from None
 
 
 def not_finite(
@@ -29,7 +51,14 @@ def not_finite(
     where = f"training, step {batch.step}"
     model.eval()  # batch norm cannot take one row in training mode
     guilty = [at for at in range(len(batch.rows)) if _broken(model, objective, batch, at)]
-    if len(guilty) == len(batch.rows) and len(guilty) > 1:
+    every = len(guilty) == len(batch.rows) and len(guilty) > 1
+    if every and batch.step == 0:
+        return TrainingFailed(
+            f"the {what} is not finite for any row of the batch, before a step was taken.",
+            where=where,
+            fix="Look at the rows, the first weights and the settings of the loss.",
+        )
+    if every:
         return TrainingFailed(
             f"the {what} is not finite for any row of the batch: the weights have diverged.",
             where=where,

@@ -9,7 +9,7 @@ from torch import nn
 from stillhouse.data.dataset import Dataset
 from stillhouse.failpoints import failpoint
 from stillhouse.models.classifier import Classifier
-from stillhouse.training.blame import not_finite
+from stillhouse.training.blame import naming_lone_rows, not_finite
 from stillhouse.training.objective import Objective
 from stillhouse.training.pace import Pace, lay
 from stillhouse.training.randomness import own_random_state
@@ -79,9 +79,10 @@ def fit(
     Raises:
         TrainingFailed: Loss or gradient is NaN or infinite; the message names the rows.
         DataError: There is no row to learn from.
-        SettingsError: The optimiser does not fit, or patience has no labelled val row to look at.
+        SettingsError: The optimiser does not fit, patience has no labelled val row to look at, or
+            batch norm gets one row.
     """
-    with own_random_state(settings.seed):
+    with own_random_state(settings.seed), naming_lone_rows():
         run = Training.start(model, objective, train, val, settings)
         run.resume(checkpoint, progress)
         ranks.require(run.order.smallest, run.step)

@@ -19,7 +19,7 @@ from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.tasks import task_of
 from stillhouse.failpoints import failpoint
 from stillhouse.models.outputs import Batch
-from stillhouse.training.blame import not_finite
+from stillhouse.training.blame import naming_lone_rows, not_finite
 from stillhouse.training.descent import of_one_kind
 from stillhouse.training.fit import Epoch, Fitted, Progress, silent
 from stillhouse.training.fleet_state import Fleet, Member
@@ -99,6 +99,7 @@ def fit_together(
     Raises:
         DataError: There is no row to learn from.
         CannotStack: The members' nets cannot run side by side.
+        SettingsError: Batch norm gets one row.
     """
     if not len(train):
         raise DataError(
@@ -111,7 +112,8 @@ def fit_together(
     goal = max(1, round(until * fleet.steps))
     moved = fleet.step < goal
     while fleet.step < goal and fleet.alive:
-        fleet.last = losses = _step(fleet)
+        with naming_lone_rows():
+            fleet.last = losses = _step(fleet)
         if checkpoint is not None and fleet.step % every == 0 and fleet.step < goal:
             fleet.save(checkpoint)
         if fleet.step % fleet.per_epoch == 0 and fleet.alive:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from annotated_types import Interval
 
-from stillhouse.config import Count, Natural, Positive, Share, Spec
+from stillhouse.config import Count, Positive, Seed, Share, Spec
 from stillhouse.training.optimizers import optimizer_settings
 
 
@@ -38,7 +38,7 @@ class FitSettings:
     clip: Positive = 1.0
     ema: Annotated[float, Interval(ge=0, lt=1)] = 0.0
     patience: Count | None = None
-    seed: Natural = 0
+    seed: Seed = 0
     steps: Count | None = None
 
     def check(self, where: str) -> None:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stillhouse.config import Count, Positive, Share
+from stillhouse.config import Count, Share, Temperature
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.projector import pooled
 from stillhouse.errors import UsageError
@@ -129,7 +129,7 @@ class CRD(Method):
         *,
         size: Count = 128,
         negatives: Count = 16384,
-        temperature: Positive = 0.07,
+        temperature: Temperature = 0.07,
         momentum: Share = 0.5,
         layer: str = "penultimate",
         teacher_layer: str = "",

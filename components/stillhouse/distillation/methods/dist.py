@@ -5,7 +5,7 @@ they are.
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.config import NonNegative, Positive
+from stillhouse.config import NonNegative, Temperature
 from stillhouse.distillation.method import Method
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -92,7 +92,7 @@ class DIST(Method):
     per_sample = False
 
     def __init__(
-        self, *, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, temperature: Positive = 4.0
+        self, *, beta: NonNegative = 1.0, gamma: NonNegative = 1.0, temperature: Temperature = 4.0
     ) -> None:
         super().__init__()
         self.beta, self.gamma, self.temperature = beta, gamma, temperature

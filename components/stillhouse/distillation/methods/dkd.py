@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.config import NonNegative, Positive
+from stillhouse.config import NonNegative, Temperature
 from stillhouse.distillation.method import Method, beside
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -79,7 +79,7 @@ class DKD(Method):
     by_row = frozenset({"alpha", "beta", "temperature"})
 
     def __init__(
-        self, *, alpha: NonNegative = 1.0, beta: NonNegative = 8.0, temperature: Positive = 4.0
+        self, *, alpha: NonNegative = 1.0, beta: NonNegative = 8.0, temperature: Temperature = 4.0
     ) -> None:
         super().__init__()
         self.alpha, self.beta, self.temperature = alpha, beta, temperature

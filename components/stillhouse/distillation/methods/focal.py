@@ -5,7 +5,7 @@ right answers do not turn wrong.
 import torch
 from torch import Tensor
 
-from stillhouse.config import NonNegative, Positive
+from stillhouse.config import NonNegative, Temperature
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.kd import kd_loss
 from stillhouse.models.outputs import Batch, Outputs
@@ -44,7 +44,7 @@ class Focal(Method):
     """
 
     def __init__(
-        self, *, alpha: NonNegative = 1.0, beta: NonNegative = 5.0, temperature: Positive = 4.0
+        self, *, alpha: NonNegative = 1.0, beta: NonNegative = 5.0, temperature: Temperature = 4.0
     ) -> None:
         super().__init__()
         self.alpha, self.beta, self.temperature = alpha, beta, temperature

@@ -5,7 +5,7 @@ classes it finds plausible.
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.config import Positive
+from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method, beside
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
@@ -85,7 +85,7 @@ class KD(Method):
 
     by_row = frozenset({"temperature"})
 
-    def __init__(self, *, temperature: Positive = 4.0, standardize: bool = False) -> None:
+    def __init__(self, *, temperature: Temperature = 4.0, standardize: bool = False) -> None:
         super().__init__()
         self.temperature, self.standardize = temperature, standardize
 

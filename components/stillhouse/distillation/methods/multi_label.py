@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.config import Positive
+from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -55,7 +55,7 @@ class MultiLabel(Method):
 
     tasks = frozenset({"classification", "multi_label"})
 
-    def __init__(self, *, temperature: Positive = 1.0) -> None:
+    def __init__(self, *, temperature: Temperature = 1.0) -> None:
         super().__init__()
         self.temperature = temperature
 

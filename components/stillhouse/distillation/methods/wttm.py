@@ -5,7 +5,7 @@ less sure its teacher is.
 import torch.nn.functional as F
 from torch import Tensor
 
-from stillhouse.config import Positive
+from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -54,7 +54,7 @@ class WTTM(Method):
 
     by_row = frozenset({"temperature"})
 
-    def __init__(self, *, temperature: Positive = 4.0) -> None:
+    def __init__(self, *, temperature: Temperature = 4.0) -> None:
         super().__init__()
         self.temperature = temperature
 
