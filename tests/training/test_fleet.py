@@ -17,12 +17,13 @@ from training.killed_fleet import IMAGES, NETS, TABLE, Poisoned, learned, member
 from stillhouse.data.dataset import Dataset
 from stillhouse.errors import TrainingFailed
 from stillhouse.models.classifier import Classifier
+from stillhouse.models.normalize import Normalize
 from stillhouse.models.outputs import Batch
 from stillhouse.training import fleet_state
 from stillhouse.training.fit import FitSettings, Fitted, fit
 from stillhouse.training.fleet import Member, fit_together, why_apart
 from stillhouse.training.fleet_state import Fleet
-from stillhouse.training.objective import Objective
+from stillhouse.training.objective import Labels, Objective
 from stillhouse.workspace import load_tensors
 
 HERE = Path(__file__).parent
@@ -198,7 +199,54 @@ def test_what_cannot_be_trained_together_is_told(change: dict[str, Any], why: st
     assert why in why_apart(own)
 
 
+def sharing(part: torch.nn.Module, seed: int) -> Classifier:
+    """A net in which one module stands in two places."""
+    torch.manual_seed(seed)
+    ends = torch.nn.Linear(4, 8), torch.nn.Linear(8, 3)
+    layers = ends[0], torch.nn.Tanh(), part, torch.nn.Linear(8, 8), part, ends[1]
+    return Classifier(Normalize.fit(TABLE.inputs, TABLE.schema), torch.nn.Sequential(*layers))
+
+
+def test_a_layer_without_weights_may_stand_in_two_places() -> None:
+    settings = [FitSettings(epochs=5, batch=16, seed=seed) for seed in (0, 1)]
+    own = [Member(sharing(torch.nn.Tanh(), each.seed), Labels(), each) for each in settings]
+    assert why_apart(own) == ""
+    alone = apart(own, TABLE)
+    for mine, its in zip(fitted_of(fit_together(own, TABLE, TABLE)), alone, strict=True):
+        assert distance(mine, its) < LIMIT[torch.float32]
+
+
+def test_layers_that_share_their_weights_are_not_stacked() -> None:
+    shared = torch.nn.Linear(8, 8)
+    member = Member(sharing(shared, 0), Labels(), FitSettings(epochs=1))
+    assert why_apart([member]) == "no way is known to stack '4.weight', which another layer shares"
+
+
 def test_a_net_with_a_layer_of_its_own_is_not_stacked() -> None:
     data = shaped(IMAGES)
     own = members({"name": "resnet", "depth": 8, "width": 4}, data, torch.float32)
     assert "'layer1.0' (_Block)" in why_apart(own)
+
+
+class Standardised(torch.nn.Conv2d):
+    """A convolution that is not its parent's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight - self.weight.mean(), self.bias)
+
+
+def ends_with(layer: torch.nn.Module) -> Member:
+    layers = layer, torch.nn.Flatten(), torch.nn.Linear(2 * 6 * 6, 3)
+    data = shaped(IMAGES)
+    net = torch.nn.Sequential(*layers)
+    return Member(
+        Classifier(Normalize.fit(data.inputs, data.schema), net), Labels(), FitSettings(epochs=1)
+    )
+
+
+def test_what_does_more_than_its_kind_is_not_stacked() -> None:
+    plain = torch.nn.Conv2d(1, 2, 3)
+    assert why_apart([ends_with(plain)]) == ""
+    assert "'0' (Standardised)" in why_apart([ends_with(Standardised(1, 2, 3))])
+    plain.register_forward_hook(lambda module, given, told: told * 2)
+    assert "'0', which has a hook" in why_apart([ends_with(plain)])

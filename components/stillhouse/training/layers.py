@@ -36,6 +36,8 @@ BY_CHANNEL = (
     nn.AdaptiveAvgPool2d,
 )
 BY_ROW = (nn.Flatten, ChannelsFirst)
+# These very classes: one that is derived from them may do something else with its weights.
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm)
 
 
 @dataclass
@@ -241,12 +243,13 @@ def chain_of(net: nn.Module, members: int, prefix: str = "") -> Chain:
         prefix: What the names of its parameters begin with.
 
     Raises:
-        CannotStack: One of its layers is not known here.
+        CannotStack: One of its layers is not known here, or two share their weights.
     """
+    _require_own_weights(net)
     if type(net) is not nn.Sequential:
         return Chain((_layer(net, prefix.removesuffix("."), members),), members)
     found: list[Layer] = []
-    for name, module in net.named_children():
+    for name, module in _children(net):
         path = f"{prefix}{name}"
         if type(module) is nn.Sequential:
             found.extend(chain_of(module, members, f"{path}.").layers)
@@ -255,7 +258,24 @@ def chain_of(net: nn.Module, members: int, prefix: str = "") -> Chain:
     return Chain(tuple(found), members)
 
 
+def _children(net: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return the layers of a sequence by name, one that stands in two places twice: torch's own
+    `named_children` leaves the second out.
+    """
+    every = net.named_modules(remove_duplicate=False)
+    return [(name, module) for name, module in every if name and "." not in name]
+
+
+def _require_own_weights(net: nn.Module) -> None:
+    own = {name for name, _ in net.named_parameters()}
+    for name, _ in net.named_parameters(remove_duplicate=False):
+        if name not in own:
+            raise CannotStack(f"'{name}', which another layer shares")
+
+
 def _layer(module: nn.Module, name: str, members: int) -> Layer:
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise CannotStack(f"'{name}', which has a hook")
     if type(module) in ELEMENTWISE:
         return _Plain(module, None)
     if type(module) in BY_CHANNEL:
@@ -270,13 +290,15 @@ def _layer(module: nn.Module, name: str, members: int) -> Layer:
 
 
 def _weighted(module: nn.Module, name: str) -> Layer:
-    if type(module) is nn.Linear:
+    if type(module) not in WEIGHTED:
+        raise CannotStack(f"'{name}' ({type(module).__name__})")
+    if isinstance(module, nn.Linear):
         return _Linear(name)
     if isinstance(module, nn.Conv1d | nn.Conv2d) and module.padding_mode == "zeros":
         return _Convolution(name, module)
     if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and _usual(module):
         return _BatchNorm(name, module)
-    if type(module) is nn.LayerNorm and module.bias is not None:
+    if isinstance(module, nn.LayerNorm) and module.bias is not None:
         return _LayerNorm(name, module)
     raise CannotStack(f"'{name}' ({type(module).__name__})")
 
