@@ -198,7 +198,7 @@ class _AtOnce:
         self.methods = [each.method for each in objectives]
         self.task, self.weights = objectives[0].task, objectives[0].weights
         answers = [each.answers for each in objectives]
-        self.shares = torch.tensor([each.supervised for each in objectives]).double()
+        self.shares = torch.tensor([each.supervised for each in objectives], dtype=torch.float64)
         alike = all(torch.equal(each, answers[0]) for each in answers)
         self.answers = answers[0][None] if alike else torch.stack(answers)
         self.made: dict[int, Method] = {}
