@@ -1,7 +1,10 @@
+import math
+
 import pytest
 import torch
 
 from stillhouse.errors import SettingsError
+from stillhouse.evaluation import labels
 from stillhouse.evaluation.tasks import MULTI_LABEL
 from stillhouse.gating.collect import Outcomes, collect
 from stillhouse.gating.settings import parse
@@ -115,7 +118,38 @@ def test_what_attacks_and_corruptions_left_right_is_an_exact_match_too():
         assert seen.observed == pytest.approx(0.5, abs=0.02)
 
 
-def test_rules_of_other_tasks_are_refused_and_no_alarm_of_classes_is_added():
+def test_the_worst_slice_is_that_of_the_exact_match_and_flips_are_counted_in_each():
+    even = torch.arange(N) % 2 == 0
+    found = outcomes(slices={"even": even, "none": torch.zeros(N, dtype=torch.bool)})
+    found.logits["student"][even] *= -1
+    worst, flips = judged(
+        {"metric": "slices/worst", "at_least": 0.5},
+        {"metric": "flips/worst_slice", "at_most": 0.5},
+        found=found,
+    )
+    inside = even[found.known]
+    right = found.right(found.logits["student"])
+    assert (worst.verdict, worst.about, worst.rows_used) == ("fail", "even", int(inside.sum()))
+    assert worst.observed == pytest.approx(float(right[inside].double().mean()))
+    lost = found.right(found.logits["champion"]) & ~right
+    assert (flips.verdict, flips.about) == ("fail", "even")
+    assert flips.observed == pytest.approx(float(lost[inside].double().mean()))
+
+
+def test_without_slices_a_rule_about_them_stays_undecided():
+    (seen,) = judged({"metric": "slices/worst", "at_least": 0.5})
+    assert seen.verdict == "undecided"
+    assert "too few rows to find slices" in seen.sentence
+
+
+def test_the_belief_in_a_row_is_the_product_over_the_labels_that_are_known():
+    odds = torch.tensor([[0.0, -math.log(3.0), 9.0], [math.log(9.0), 0.0, 0.0]])
+    truth = torch.tensor([[1.0, 1.0, math.nan], [0.0, math.nan, math.nan]])
+    told = labels.belief_rows(odds, truth)
+    torch.testing.assert_close(told, torch.tensor([0.5 * 0.75, 0.9], dtype=torch.float64))
+
+
+def test_rules_of_other_tasks_are_refused_and_of_the_alarms_the_one_about_slices_is_added():
     rule = {"metric": "test/exact_match", "at_least": 0.5}
     for_task(parse([rule]), MULTI_LABEL)
     with pytest.raises(SettingsError, match="task of several labels a row, which has no"):
@@ -124,4 +158,5 @@ def test_rules_of_other_tasks_are_refused_and_no_alarm_of_classes_is_added():
     assert [spec.get("metric", spec.get("name")) for spec in added] == [
         "test/exact_match",
         "drift/features",
+        "collapse",
     ]

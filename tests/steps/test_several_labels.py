@@ -70,7 +70,7 @@ def news(root: Path, rows: int = 300) -> dict[str, Any]:
 
 
 def test_several_labels_walk_to_a_receipt_and_are_compared_with_a_champion(tmp_path):
-    asked = news(tmp_path)
+    asked = news(tmp_path, rows=600)
     walk(tmp_path, asked)
     house, told = Workspace(tmp_path), receipt(tmp_path)
     assert told["evidence"]["task"] == "multi_label"
@@ -88,7 +88,20 @@ def test_several_labels_walk_to_a_receipt_and_are_compared_with_a_champion(tmp_p
     per_label = several["student"]["per_label"]
     assert [label["name"] for label in per_label] == list(NAMES)
     assert per_label[0]["positive"] == int((test[:, 0] == 1).sum())
+    kept = load_tensors(tmp_path / "artifacts/gate/outcomes.safetensors")
+    stored = house.read_json("artifacts/gate/verdict.json")["slices"]
+    assert stored
+    first = kept["slice/0"][known] == 1
+    assert (stored[0]["rows"], stored[0]["right"]) == (
+        int(first.sum()),
+        int((right & first).sum()),
+    )
+    assert {one["name"] for one in told["evidence"]["trust"]["slices"]} <= {
+        one["name"] for one in stored
+    }
+    assert judged["slices/worst"]["guards"]
     said = answers(told)
+    assert "doubtful slice" in said["trust"]
     assert "every label is right" in said["classes"]
     assert "PGD,\u00a0L∞\u00a00.2" in said["withstands"]
     assert "exact match" in text(summary(told)).lower()

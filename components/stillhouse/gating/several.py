@@ -10,6 +10,7 @@ from torch import Tensor
 from stillhouse.evaluation import labels
 from stillhouse.gating.evidence import Errors, Groups, Measured, Resampled, Rows
 from stillhouse.gating.resampled import resample, resample_counts
+from stillhouse.gating.trusted import of_slices, slice_flips
 
 if TYPE_CHECKING:
     from stillhouse.gating.collect import Outcomes
@@ -44,6 +45,10 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
         {name: ~bad[known[:, at], at] for at, name in by_name.items()}
     )
     told["test/worst_found"] = _groups({name: ~bad[yes[:, at], at] for at, name in by_name.items()})
+    if found.slices:
+        sure = of_slices(found, labels.belief_rows(own, targets))
+        expected = {name: float(each.mean()) for name, each in sure.items()}
+        told["slices/worst"] = Groups(of_slices(found, ~bad.any(dim=1)), expected)
     if "teacher" in odds:
         same = (labels.decided(own) == labels.decided(odds["teacher"])).all(dim=1)
         told["fidelity/agreement"] = Rows({"student": same.numpy()})
@@ -79,10 +84,11 @@ def _flips(found: "Outcomes", odds: Mapping[str, Tensor], targets: Tensor) -> di
         for at, (name, inside) in enumerate(of.items())
         if inside.any()
     }
-    return {
+    told: dict[str, Measured] = {
         "flips/negative": Rows({"student": lost.numpy()}),
         "flips/worst_label": Groups(each, inside={name: of[name].numpy() for name in each}),
     }
+    return {**told, "flips/worst_slice": slice_flips(found, lost)} if found.slices else told
 
 
 def _int8(found: "Outcomes", own: Tensor, targets: Tensor) -> dict[str, Measured]:

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from stillhouse.data.dataset import Dataset, known
 from stillhouse.data.measures import measures
+from stillhouse.data.schema import Schema
 from stillhouse.errors import UsageError
-from stillhouse.evaluation import metrics
 from stillhouse.evaluation.clusters import centres, nearest
 from stillhouse.evaluation.slices import search
+from stillhouse.evaluation.tasks import task_of
 from stillhouse.evaluation.traits import Cut, Traits, cuts, traits
 from stillhouse.models.stages import find
 from stillhouse.models.taps import tapped
@@ -46,7 +47,7 @@ class Student:
 
     Attributes:
         net: With its weights, for its features.
-        val_logits: What ships answers to val's rows [N val, C].
+        val_logits: What ships answers to val's rows [N val, C]; log-odds of several labels a row.
     """
 
     net: nn.Module
@@ -56,12 +57,14 @@ class Student:
 def find_slices(student: Student, val: Dataset, test: Dataset) -> list[Slice]:
     """Return the most doubtful slices, at most eight, most doubtful first; none where val has fewer
     than 40 rows with a target.
+
+    Of several labels a row one is wrong where any label that is known is.
     """
     labelled = torch.nonzero(known(val.targets)).flatten()
     if len(labelled) < FEWEST:
         return []
     seen = val.take(labelled)
-    wrong = ~metrics.correct(student.val_logits[labelled], seen.targets)
+    wrong = ~task_of(seen.schema).merit(student.val_logits[labelled], seen.targets)
     made, middle = cuts(measures(seen)), centres(_features(student.net, seen.inputs))
     names = _cluster_names(student.net, seen, middle)
     on_val, on_test = (_traits(student.net, part, made, (middle, names)) for part in (seen, test))
@@ -89,15 +92,28 @@ def _traits(
 
 
 def _cluster_names(net: nn.Module, seen: Dataset, middle: Tensor) -> list[str]:
-    """Call a cluster by its number and its commonest class; a number alone would mean nothing."""
+    """Call a cluster by its number and its commonest class or label; a number alone would mean
+    nothing.
+    """
     at = nearest(_features(net, seen.inputs), middle)
     names = []
     for code in range(len(middle)):
-        inside = seen.targets[at == code]
-        most = int(inside.mode().values) if len(inside) else -1
-        told = f", mostly {seen.schema.classes[most]}" if most >= 0 else ""
-        names.append(f"cluster {code}{told}")
+        most = _commonest(seen.targets[at == code], seen.schema)
+        names.append(f"cluster {code}, mostly {most}" if most else f"cluster {code}")
     return names
+
+
+def _commonest(inside: Tensor, schema: Schema) -> str:
+    """Return the class that most of these rows are of, or the label that most of them have; empty
+    where there are no rows, or where no label is had by half of those of which it is known.
+    """
+    if not len(inside):
+        return ""
+    if not schema.labels:
+        return schema.classes[int(inside.mode().values)]
+    have, known_rows = (inside == 1).sum(dim=0), (~inside.isnan()).sum(dim=0)
+    most = int(have.argmax())
+    return schema.labels[most] if 2 * have[most] > known_rows[most] else ""
 
 
 def _features(net: nn.Module, inputs: Tensor) -> Tensor:

@@ -37,9 +37,9 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     if found.slices:
         sure = {
             name: float(own.mean())
-            for name, own in _of_slices(found, trust.confidence(logits)).items()
+            for name, own in of_slices(found, trust.confidence(logits)).items()
         }
-        told["slices/worst"] = Groups(_of_slices(found, right), sure)
+        told["slices/worst"] = Groups(of_slices(found, right), sure)
     if "teacher" in found.logits:
         told |= _fidelity(found, logits)
     for kind, unlike in found.unlike.items():
@@ -71,8 +71,7 @@ def _flips(found: "Outcomes", right: Tensor, targets: Tensor) -> dict[str, Measu
             by_class.outcomes, inside={name: of[name].numpy() for name in by_class.outcomes}
         )
     if found.slices:
-        inside = {name: rows[found.known].numpy() for name, rows in found.slices.items()}
-        told["flips/worst_slice"] = Groups(_of_slices(found, lost), inside=inside)
+        told["flips/worst_slice"] = slice_flips(found, lost)
     return told
 
 
@@ -80,7 +79,19 @@ def _groups(outcomes: Mapping[str, Tensor], before: str) -> Groups:
     return Groups({f"{before}{name}": own.numpy() for name, own in outcomes.items()})
 
 
-def _of_slices(found: "Outcomes", outcomes: Tensor) -> dict[str, np.ndarray]:
+def slice_flips(found: "Outcomes", lost: Tensor) -> Groups:
+    """Return in which rows of each slice the champion was right and the student is not.
+
+    Args:
+        found: With slices.
+        lost: [N known], bool.
+    """
+    inside = {name: rows[found.known].numpy() for name, rows in found.slices.items()}
+    return Groups(of_slices(found, lost), inside=inside)
+
+
+def of_slices(found: "Outcomes", outcomes: Tensor) -> dict[str, np.ndarray]:
+    """Return the outcomes [N known] of each slice's rows, slices without a row left out."""
     inside = {name: rows[found.known] for name, rows in found.slices.items()}
     return {name: outcomes[rows].numpy() for name, rows in inside.items() if rows.any()}
 

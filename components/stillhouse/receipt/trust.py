@@ -23,17 +23,22 @@ MEASURES: Mapping[str, Callable[[Tensor, Tensor], float]] = {
     "aurc": trust.aurc,
 }
 LEVEL = 0.05  # of all slices together
+NOTHING_SURE: Json = {"measures": [], "coverage": [], "unlike": {}, "surest": []}
 
 
 def trusted(found: Outcomes, *, show_rows: bool) -> Json | None:
-    """Return the receipt's `evidence.trust`; None where no class is decided for.
+    """Return the receipt's `evidence.trust`; None where no answer is right or wrong.
+
+    A row of several labels has no one confidence: of them there is no risk by coverage.
 
     Args:
         found: The outcomes.
         show_rows: Whether rows that are pictures may be shown.
     """
-    if not found.task.decides:
+    if not found.task.right_or_wrong:
         return None
+    if found.schema.labels:
+        return {**NOTHING_SURE, "agreement": whole_rows(found), "slices": slices(found)}
     logits, truth = found.logits[found.known].double(), found.targets[found.known]
     return {
         "measures": measures(found, logits, truth),
@@ -43,6 +48,11 @@ def trusted(found: Outcomes, *, show_rows: bool) -> Json | None:
         "slices": slices(found),
         "surest": surest_mistakes(found, logits, truth, show_rows=show_rows),
     }
+
+
+def whole_rows(found: Outcomes) -> Json:
+    """Return in how many rows the student gives the very labels that its teacher gives, exact."""
+    return {"all": exact(found.same(found.logits, found.teacher_logits)), "by_class": []}
 
 
 def measures(found: Outcomes, logits: Tensor, truth: Tensor) -> list[Json]:

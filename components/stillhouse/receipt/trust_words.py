@@ -6,6 +6,7 @@ from stillhouse.receipt import numbers
 from stillhouse.receipt.numbers import NBSP
 from stillhouse.receipt.outcomes import Json
 from stillhouse.receipt.plots import Axis, axis, polyline
+from stillhouse.receipt.reading import reading
 from stillhouse.receipt.ruled import Ruled, ruled
 
 LABELS = {
@@ -23,21 +24,24 @@ def answer(receipt: Json) -> str:
     """Return what can be relied on, in a few sentences."""
     found = receipt["evidence"].get("trust")
     if not found:
-        if receipt["evidence"].get("several"):
-            return "Not measured: the confidence in a row with several labels is no one number."
         return "Not measured: no class is decided for, so that there is no confidence in one."
-    whole = next(p for p in found["coverage"] if p["coverage"] == 1.0)
-    part = next(p for p in found["coverage"] if p["coverage"] == AT)
-    first = (
-        f"On the {numbers.percent(AT, 0)}{NBSP}% of rows that it is surest of, "
-        f"{_risk(part)}{NBSP}% of its answers are wrong; on all, {_risk(whole)}{NBSP}%."
-    )
     same = found["agreement"]["all"]
     second = (
         f"It says what its teacher says in {numbers.percent(same[1])}{NBSP}% of rows "
         f"{numbers.spread(same)}."
     )
-    return " ".join([first, second, *_unlike(found), _slices(found)])
+    return " ".join([*_covered(found["coverage"]), second, *_unlike(found), _slices(found)])
+
+
+def _covered(coverage: list[Json]) -> list[str]:
+    if not coverage:
+        return []
+    whole = next(p for p in coverage if p["coverage"] == 1.0)
+    part = next(p for p in coverage if p["coverage"] == AT)
+    return [
+        f"On the {numbers.percent(AT, 0)}{NBSP}% of rows that it is surest of, "
+        f"{_risk(part)}{NBSP}% of its answers are wrong; on all, {_risk(whole)}{NBSP}%."
+    ]
 
 
 def _risk(point: Json) -> str:
@@ -79,8 +83,8 @@ def figures(receipt: Json) -> dict[str, Any]:
                 {**one, "label": LABELS[one["name"]][0], "note": LABELS[one["name"]][1]}
                 for one in found["measures"]
             ],
-            "risk": _curve(found["coverage"]),
-            "slices": _table(found["slices"], receipt["student"]["test_accuracy"][1]),
+            "risk": _curve(found["coverage"]) if found["coverage"] else None,
+            "slices": _table(found["slices"], receipt["student"][reading(receipt).key][1]),
             "unlike": [(KINDS.get(kind, kind), iv) for kind, iv in found["unlike"].items()],
         }
     return {**drawn, "audit": audited(receipt)}

@@ -220,7 +220,7 @@ def beside(specs: Sequence[Mapping[str, Any]], task: Task) -> tuple[Mapping[str,
     told = [spec for spec in specs if isinstance(spec, Mapping)]
     spoken = {str(spec.get(key)) for spec in told for key in ("name", "metric")}
     added: list[Mapping[str, Any]] = [] if DRIFT in spoken else [WATCHED]
-    if task.decides and not spoken & {"collapse", "slices/worst"}:
+    if task.right_or_wrong and not spoken & {"collapse", "slices/worst"}:
         added.append({"name": "collapse"})
     attacked = any(
         str(spec.get("metric")).startswith("robust/") and spec.get("gates", True) for spec in told

@@ -116,10 +116,10 @@ def outcomes(
 
 
 def slices(files: StepFiles, val: Dataset, test: Dataset) -> list[Slice]:
-    """Return where the student may be far weaker than on the whole; none where no class is decided
-    for.
+    """Return where the student may be far weaker than on the whole; nothing where no answer is
+    right or wrong.
     """
-    if not task_of(test.schema).decides or not len(val):
+    if not task_of(test.schema).right_or_wrong or not len(val):
         return []
     shipped = Session(files.read_bytes("export/student.onnx")).logits(val.inputs)
     return find_slices(Student(load_student(files), shipped), val, test)

@@ -9,7 +9,8 @@ from stillhouse.gating.grouped import GroupsTest
 from stillhouse.gating.rule import Asked, Rule
 from stillhouse.gating.shares import ShareTest
 
-METRIC, WHOLE = "slices/worst", "test/accuracy"
+METRIC = "slices/worst"
+WHOLE = ("test/accuracy", "test/exact_match")  # whichever the task has
 HALF = 0.5  # of the accuracy of all rows: below it no belief excuses
 
 
@@ -21,7 +22,8 @@ class Collapse(Rule):
     Rows that are hard are hard for every model, and one that is calibrated says so: a slice of
     which it is sure in six of ten answers, and right in six of ten, has not collapsed. The slices
     are judged together: however many are looked at, a false alarm has the gate's error rate. Each
-    is named with its rows in the receipt.
+    is named with its rows in the receipt. Of several labels a row it is the exact match that may
+    not fall; what the student believes of a whole row is the product over its labels.
 
     Args:
         drop: As a share: 0.2 is twenty points.
@@ -40,7 +42,8 @@ class Collapse(Rule):
         return f"{self.metric} within {self.drop:g}"
 
     def ask(self, evidence: Evidence, level: float) -> Asked:  # noqa: ARG002
-        found, whole = evidence.of(METRIC), evidence.of(WHOLE)
+        found = evidence.of(METRIC)
+        whole = next((evidence.measured[name] for name in WHOLE if name in evidence.measured), None)
         if not isinstance(found, Groups) or not isinstance(whole, Rows):
             why = evidence.unmeasured.get(METRIC, "no slice was looked at.")
             return Asked(None, ">=", "share", applies=False, why=why)
