@@ -71,7 +71,7 @@ def measure(train: Dataset, val: Dataset) -> Baseline:
         train: With all targets; of many rows, some are drawn.
         val: Held-out rows.
     """
-    rows, asked = _some(train), _some(val)
+    rows, asked = some(train), some(val)
     if train.schema.task == "regression":
         line, trees = _line(rows, asked), _r2(_asked(rows, asked, BOOSTED), asked)
         found = Baseline(LINE, "r2", line, 0.0, False, 1.0, 1)
@@ -171,7 +171,7 @@ def _one(encoded: Tensor) -> Tensor:
     return torch.cat([flat, torch.ones(len(flat), 1, dtype=torch.float64)], dim=1)
 
 
-def _some(dataset: Dataset) -> Dataset:
+def some(dataset: Dataset) -> Dataset:
     """Return the labelled rows, or of many some."""
     there, most = dataset.labelled, ROWS
     if dataset.schema.tabular:

@@ -20,7 +20,8 @@ from stillhouse.errors import DataError
 from stillhouse.models.macs import macs
 from stillhouse.models.normalize import Normalize
 from stillhouse.steps.prepare import Prepared, divide
-from stillhouse_flows.intake.baseline import LINE, SIGNAL, Baseline, measure
+from stillhouse_flows.intake.baseline import LINE, SIGNAL, Baseline, measure, some
+from stillhouse_flows.intake.giveaway import giveaways
 from stillhouse_flows.intake.hints import By, Guess
 
 # What one thread of a laptop does in small nets, narrow and wider; it only decides how many epochs
@@ -32,6 +33,7 @@ LEAST_STEPS = 600  # of a student; photographs of hands: 160 steps 57 %, 480 ste
 SEEDS = 3
 BATCHES = ((1000, 32), (4000, 64), (20_000, 128))  # fewer train rows than → rows a step
 SEARCHED = 5000  # train rows up to which the learning rate is searched too
+NEARLY = 0.95  # of what guessing misses: a quick model that reaches it is nearly always right
 R2_DOUBT = 0.15  # below what a straight line explains, as rows differ
 # Lines of a window → stages of a net: three see 18 lines at once, four 38, five 78. Steps of
 # 1.4 to 2.9 a second, 50 lines a second, in windows of 128: three stages 69 %, four 98 %.
@@ -136,7 +138,7 @@ def plan(dataset: Dataset, guess: Guess, student: config.Spec | None = None) -> 
         baseline,
         {"metric": f"val/{baseline.metric}", "at_least": _teacher_bound(baseline)},
         _bound(baseline, len(ready.test)),
-        (*notes, *_doubts(baseline, dataset)),
+        (*notes, *_given_away(ready, baseline), *_doubts(baseline, dataset)),
         positive=_rarest(ready.train) if baseline.metric == "auc" else None,
     )
 
@@ -144,6 +146,22 @@ def plan(dataset: Dataset, guess: Guess, student: config.Spec | None = None) -> 
 def _rarest(train: Dataset) -> str:
     counts = torch.bincount(train.labelled.targets, minlength=len(train.classes))
     return train.classes[int(counts.argmin())]
+
+
+def _given_away(ready: Prepared, baseline: Baseline) -> tuple[str, ...]:
+    """Say which columns tell the target by themselves; only a quick model that is nearly always
+    right makes it worth looking.
+    """
+    schema, gained = ready.train.schema, baseline.reached - baseline.chance
+    if not schema.tabular or schema.labels or gained < NEARLY * (1 - baseline.chance):
+        return ()
+    shares = giveaways(some(ready.train), some(ready.val))
+    what = "of the variance of the target" if schema.quantity else "of held-out rows' targets"
+    return tuple(
+        f"{name} alone tells {math.floor(1000 * share) / 10:.1f} % {what}: is it known when the "
+        f"model has to answer? If not, leave it out: --drop {name}."
+        for name, share in shares.items()
+    )
 
 
 def _doubts(baseline: Baseline, dataset: Dataset) -> tuple[str, ...]:
