@@ -23,6 +23,7 @@ PARTS = {
         "time": r"times?|timestamps?",
     }.items()
 }
+NAMES = re.compile(r"(class|target|label)(es|s)?(_?names)?", re.IGNORECASE)  # of the classes
 SQUARE = 8  # a side from which [N, S, S] is taken for grey images
 
 
@@ -53,6 +54,8 @@ def npz(path: Path, place: str, hints: Hints) -> Guess:
     if "targets" in names and several_labels(found[names["targets"]]):
         source["task"] = "multi_label"
         notes.append("a row of the targets may have several labels, or none.")
+    if told := _class_names(path, names, found):
+        source["classes"] = told
     by: By = "row"
     groups = len(set(found[names["groups"]].tolist())) if "groups" in names else 0
     if hints.group or (groups >= FEW_GROUPS and not hints.time):
@@ -74,7 +77,8 @@ def _parts(path: Path) -> dict[str, str]:
     parts = {
         part: name
         for part, pattern in PARTS.items()
-        if (name := next((name for name in there if pattern.fullmatch(name)), None))
+        if (matching := [name for name in there if pattern.fullmatch(name)])
+        for name in sorted(matching, key=lambda name: name == "classes")[:1]  # or their names
     }
     if "inputs" not in parts:
         raise SourceError(
@@ -102,6 +106,24 @@ def _named(path: Path, hints: Hints) -> dict[str, str]:
                 fix=nearest(name, list(there)),
             )
     return {part: name for part, name in asked.items() if name}
+
+
+def _class_names(
+    path: Path, names: dict[str, str], found: dict[str, NDArray[Any]]
+) -> list[str] | None:
+    """Return the names of the targets' codes, or of several labels, where an array holds them."""
+    targets = found.get(names.get("targets", ""))
+    if targets is None or targets.dtype.kind not in "iubf" or not targets.size:
+        return None
+    count = targets.shape[1] if targets.ndim == 2 else int(targets.max()) + 1
+    for name in array_names(path):
+        if name in names.values() or not NAMES.fullmatch(name):
+            continue
+        told = read_arrays(path, (name,))[name]
+        texts = [str(each).strip() for each in told.tolist()] if told.dtype.kind == "U" else []
+        if told.ndim == 1 and len(texts) == count and len({*texts, ""}) == count + 1:
+            return texts
+    return None
 
 
 def _pixels(inputs: NDArray[Any]) -> dict[str, Any]:

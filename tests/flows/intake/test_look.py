@@ -156,6 +156,22 @@ def test_columns_of_a_folder_are_refused(tmp_path: Path):
         guess(tmp_path, tmp_path, Hints(group="patient"))
 
 
+@pytest.mark.parametrize("called", ["classes", "class_names", "target_names", "label_names"])
+def test_names_that_an_npz_holds_for_its_codes_are_the_classes(tmp_path: Path, called: str):
+    inputs, targets = np.zeros((20, 3)), np.arange(20) % 2
+
+    def classes(**arrays: Any) -> Any:
+        np.savez(tmp_path / "a.npz", inputs=inputs, **arrays)
+        return guess(tmp_path / "a.npz", tmp_path, Hints()).source.get("classes")
+
+    assert classes(**{called: np.array(["well", "sick"])}, targets=targets) == ["well", "sick"]
+    several = np.stack([targets, 1 - targets], 1)
+    assert classes(targets=several, **{called: np.array(["a", "b"])}) == ["a", "b"]
+    for names in (["well"], ["well", "well"], ["well", ""], ["well", "sick", "dead"]):
+        assert classes(**{called: np.array(names)}, targets=targets) is None
+    assert classes(targets=np.array(["u", "v"])[targets], **{called: np.array(["a", "b"])}) is None
+
+
 def test_an_npz_without_evident_inputs_lists_its_arrays(tmp_path: Path):
     np.savez(tmp_path / "a.npz", alpha=np.zeros(3), beta=np.zeros(3))
     with pytest.raises(SourceError, match="alpha, beta"):
