@@ -32,19 +32,17 @@ def batch(*at: int) -> Batch:
 
 
 def test_every_row_gets_another_rows_answer_of_the_same_decision():
-    order = swapped(ANSWERS, torch.Generator().manual_seed(3))
+    order = swapped(ANSWERS.argmax(1), torch.Generator().manual_seed(3))
     assert sorted(order.tolist()) == list(range(24))
     assert (order != torch.arange(24)).all()
     assert torch.equal(ANSWERS[order].argmax(1), ANSWERS.argmax(1))
-    assert torch.equal(order, swapped(ANSWERS, torch.Generator().manual_seed(3)))
-    assert not torch.equal(order, swapped(ANSWERS, torch.Generator().manual_seed(4)))
+    assert torch.equal(order, swapped(ANSWERS.argmax(1), torch.Generator().manual_seed(3)))
+    assert not torch.equal(order, swapped(ANSWERS.argmax(1), torch.Generator().manual_seed(4)))
 
 
 def test_the_only_row_of_a_decision_keeps_its_own():
-    assert swapped(torch.eye(3), torch.Generator().manual_seed(0)).tolist() == [0, 1, 2]
-    assert swapped(
-        torch.tensor([[1.0, 0], [1, 0], [0, 1]]), torch.Generator().manual_seed(0)
-    ).tolist() == [1, 0, 2]
+    assert swapped(torch.arange(3), torch.Generator().manual_seed(0)).tolist() == [0, 1, 2]
+    assert swapped(torch.tensor([0, 0, 1]), torch.Generator().manual_seed(0)).tolist() == [1, 0, 2]
 
 
 def test_shuffled_is_the_student_with_the_answers_of_other_rows():
@@ -60,6 +58,24 @@ def test_shuffled_is_the_student_with_the_answers_of_other_rows():
     torch.manual_seed(5)
     assert torch.equal(made.answers, ANSWERS[made.order])
     assert section_of("shuffled", {"supervised": 0.0}) == {"supervised": 0.0}
+
+
+def test_decisions_that_answers_do_not_say_are_what_hard_learns_and_shuffled_keeps():
+    decided = (ANSWERS.argmax(1) + 1) % 3  # as of a sample in which another class came most
+    model, rows = net(PICKED), batch(10, 3, 7)
+    section = {"supervised": 0.0}
+    hard = objective("hard", section, ANSWERS, decided=decided)
+    torch.testing.assert_close(
+        hard(model, rows), F.cross_entropy(model(rows.inputs), decided[rows.rows])
+    )
+    torch.manual_seed(5)
+    blind = objective("shuffled", section, ANSWERS, decided=torch.zeros(24, dtype=torch.int64))
+    torch.manual_seed(5)
+    told = objective("shuffled", section, ANSWERS, decided=decided)
+    assert isinstance(blind, Distillation)
+    assert isinstance(told, Distillation)
+    assert torch.equal(decided[told.order], decided)
+    assert not torch.equal(decided[blind.order], decided)
 
 
 def test_shuffled_swaps_the_features_too():

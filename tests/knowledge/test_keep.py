@@ -58,6 +58,17 @@ def test_a_class_that_was_never_drawn_has_no_probability_at_any_temperature() ->
     assert torch.isfinite(kd_loss(torch.zeros(3, CLASSES), found, T)).all()
 
 
+def test_the_decision_is_stored_beside_draws_that_seldom_tell_it() -> None:
+    answers = torch.randn(500, 1000, generator=torch.Generator().manual_seed(1))
+    answers[torch.arange(500), torch.arange(500)] += 8.0
+    keep = Sampled(64, 4.0)
+    held = keep.encode(answers, place="a")
+    assert torch.equal(keep.decided(held), answers.argmax(dim=1))
+    told = keep.decode(held, 1000).argmax(dim=1)
+    assert (told == answers.argmax(dim=1)).double().mean() < 0.2
+    assert ALL.decided(ALL.encode(answers, place="a")) is None
+
+
 def test_the_same_seed_and_place_draw_the_same_and_others_draw_others() -> None:
     same = [Sampled(16, T).encode(ANSWERS, place=place)["drawn"] for place in "aab"]
     assert torch.equal(same[0], same[1])
@@ -67,7 +78,7 @@ def test_the_same_seed_and_place_draw_the_same_and_others_draw_others() -> None:
 
 @pytest.mark.parametrize(
     ("keep", "classes", "size"),
-    [(ALL, 1000, 2000), (Sampled(64, 1.0), 1000, 128), (Sampled(64, 1.0), 50_000, 256), (Top(16), 1000, 66)],
+    [(ALL, 1000, 2000), (Sampled(64, 1.0), 1000, 130), (Sampled(64, 1.0), 50_000, 260), (Top(16), 1000, 66)],
 )  # fmt: skip
 def test_the_bytes_of_a_row_are_those_that_are_told(keep: Keep, classes: int, size: int) -> None:
     assert keep.bytes_a_row(classes) == size
@@ -77,7 +88,7 @@ def test_the_bytes_of_a_row_are_those_that_are_told(keep: Keep, classes: int, si
 
 
 def test_a_form_that_takes_no_less_is_refused_with_both_sizes() -> None:
-    with pytest.raises(SettingsError, match="kept as 'sampled' takes 128 bytes, whole it takes 20"):
+    with pytest.raises(SettingsError, match="kept as 'sampled' takes 130 bytes, whole it takes 20"):
         Sampled(64, 1.0).require_smaller(10)
     Sampled(64, 1.0).require_smaller(1000)
 

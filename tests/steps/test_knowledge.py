@@ -186,7 +186,7 @@ def test_what_one_workspace_asked_in_a_shared_place_another_one_finds(
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ({"keep": "sampled"}, "kept as 'sampled' takes 128 bytes, whole it takes 20"),
+        ({"keep": "sampled"}, "kept as 'sampled' takes 130 bytes, whole it takes 20"),
         ({"keep": "top", "count": 8}, "kept as 'top' takes 34 bytes, whole it takes 20"),
         ({"keep": "some"}, "knowledge.keep: must be 'all', 'sampled' or 'top'"),
     ],
@@ -204,13 +204,18 @@ def test_sampled_answers_are_small_and_for_kd_at_their_temperature_alone(tmp_pat
     kept = {"keep": "sampled", "count": 4, "temperature": 2.0}
     params = {**PARAMS, "knowledge": kept}
     files = run(Workspace(tmp_path), prepare.step, teacher.step, knowledge.step, params=params)
-    assert files.read_json("knowledge/knowledge.json")["bytes_a_row"] == 8
+    assert files.read_json("knowledge/knowledge.json")["bytes_a_row"] == 10
     material = Material.read(files)
+    oracle = recall(files, material.picked.schema)
+    assert torch.equal(material.decisions, ask(oracle, material.picked, where="a").argmax(dim=1))
     section = {"student": {"name": "mlp", "width": 8}, "epochs": 2, "batch": 20}
     for method in ({"name": "kd"}, {"name": "dkd", "temperature": 2.0}):
         with pytest.raises(UsageError, match=f"temperature 2, and '{method['name']}' would learn"):
             require_access({**section, "method": method}, material)
     section["method"] = {"name": "kd", "temperature": 2.0}
+    require_access({**section, "selector": {"name": "uncertain"}}, material)
+    with pytest.raises(UsageError, match="sampled, and the selector 'confidence' looks at whole"):
+        require_access({**section, "selector": {"name": "confidence"}}, material)
     require_access(section, material)
     assert train("student", section, seed=0, material=material).steps == 8
 

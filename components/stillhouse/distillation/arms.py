@@ -89,6 +89,7 @@ def objective(
     rows: int | None = None,
     task: Task = CLASSIFICATION,
     weights: Tensor | None = None,
+    decided: Tensor | None = None,
 ) -> Objective:
     """Return an arm's loss.
 
@@ -109,6 +110,8 @@ def objective(
             are.
         task: What is predicted.
         weights: Of the labels, by class [C]; None: all 1.
+        decided: The class that the teacher decides for in each row [N], where its answers were
+            sampled and do not say it; None: where they are largest.
 
     Raises:
         SettingsError: A setting does not fit.
@@ -118,6 +121,8 @@ def objective(
     settings = read(section_of(arm, section), where)
     if arm == "shuffled" and isinstance(task, MultiLabel) and answers is not None:
         answers, pair = _swapped_labels(answers, rows), None
+    if arm == "hard" and answers is not None and decided is not None:
+        answers = _one_hot(decided, answers.shape[1])
     if arm == "smooth":
         return SmoothedLabels(settings.smoothing, task, weights)
     if arm in LABELS_ONLY:
@@ -128,16 +133,24 @@ def objective(
         supervised=settings.supervised,
         answers=answers,
         pair=pair,
-        order=_order(arm, answers, rows, task),
+        order=_order(arm, answers, rows, task, decided),
         task=task,
         weights=weights,
     )
 
 
-def _order(arm: Arm, answers: Tensor | None, rows: int | None, task: Task) -> Tensor | None:
+def _one_hot(decided: Tensor, classes: int) -> Tensor:
+    """Of whole answers the arm would look at nothing but where each is largest either."""
+    made = torch.zeros(len(decided), classes, dtype=torch.uint8)
+    return made.scatter_(1, decided[:, None], 1)
+
+
+def _order(
+    arm: Arm, answers: Tensor | None, rows: int | None, task: Task, decided: Tensor | None
+) -> Tensor | None:
     if arm != "shuffled" or answers is None or isinstance(task, MultiLabel):
         return None
-    return _swapped(answers, rows)
+    return _swapped(answers.argmax(dim=-1) if decided is None else decided, rows)
 
 
 def _swapped_labels(answers: Tensor, rows: int | None) -> Tensor:
@@ -150,15 +163,15 @@ def _swapped_labels(answers: Tensor, rows: int | None) -> Tensor:
     return torch.cat([*whole, rest.gather(0, swapped_labels(rest, _generator()))])
 
 
-def _swapped(answers: Tensor, rows: int | None) -> Tensor:
+def _swapped(decided: Tensor, rows: int | None) -> Tensor:
     """Swap rows by their first view and keep to it in the others: a row must not be given what the
     teacher said of another look at itself. Of a view of some rows alone, those swap among
     themselves.
     """
-    count = rows or len(answers)
-    order, views = swapped(answers[:count], _generator()), len(answers) // count
+    count = rows or len(decided)
+    order, views = swapped(decided[:count], _generator()), len(decided) // count
     whole = [view * count + order for view in range(views)]
-    rest = answers[views * count :]
+    rest = decided[views * count :]
     return torch.cat([*whole, views * count + swapped(rest, _generator())] if len(rest) else whole)
 
 

@@ -106,7 +106,7 @@ def _refuse_part(method: Mapping[str, Any], part: str, where: str) -> None:
         )
 
 
-def swapped(answers: Tensor, generator: torch.Generator) -> Tensor:
+def swapped(decided: Tensor, generator: torch.Generator) -> Tensor:
     """Return for each row the row whose answer it gets instead: another one that the teacher
     decides alike, as long as there is one.
 
@@ -114,15 +114,14 @@ def swapped(answers: Tensor, generator: torch.Generator) -> Tensor:
     No label is looked at.
 
     Args:
-        answers: The teacher's logits [N, C].
+        decided: The class that the teacher decides for in each row, [N].
         generator: Draws who gets whose.
 
     Returns:
         Positions [N], int64, a permutation.
     """
-    order = torch.arange(len(answers))
-    decided = answers.argmax(dim=-1)
-    for decision in range(answers.shape[-1]):
+    order = torch.arange(len(decided))
+    for decision in range(int(decided.max()) + 1 if len(decided) else 0):
         own = torch.nonzero(decided == decision).flatten()
         drawn = own[torch.randperm(len(own), generator=generator)]
         order[drawn] = drawn.roll(1)

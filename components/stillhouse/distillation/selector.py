@@ -14,10 +14,12 @@ class Selector(ABC):
 
     Attributes:
         selects: Whether it ever tells rows apart; one that does needs a method with a loss per row.
+        hears: Whether it looks at the teacher's answers; it then needs them whole, not sampled.
         tasks: What may be predicted: classification, regression.
     """
 
     selects: ClassVar[bool] = True
+    hears: ClassVar[bool] = True
     tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
 
     def enter(self, classroom: Classroom) -> None:  # noqa: B027 - most selectors look at a batch alone

@@ -1,8 +1,9 @@
 """How much of an answer is stored: all of it, an unbiased sample of it, or its largest part.
 
 With C classes a whole answer takes 2C bytes. A sample of R classes, drawn from the teacher's own
-softened probabilities, takes 2R (4R above 32,767 classes) however many classes there are, and the
-gradient of the distillation loss that it gives is right on average. The K largest logits are not:
+softened probabilities, and its decision, which a sample does not tell, take 2R + 2 (twice that
+above 32,767 classes) however many classes there are, and the gradient of the distillation loss that
+it gives is right on average. The K largest logits are not:
 what they leave out is nothing like the rest of a distribution, so they are stored beside the mass
 of their tail, and with a warning.
 """
@@ -20,6 +21,7 @@ from stillhouse.errors import SettingsError
 from stillhouse.evaluation.tasks import LOWEST
 
 Form = Literal["all", "sampled", "top"]
+DECISIONS = "decisions"  # says that they are stored too, which samples once lacked
 HALF = 2  # bytes of a stored number
 SHORT = torch.iinfo(torch.int16).max + 1  # classes that two bytes can tell apart
 
@@ -51,6 +53,12 @@ class Keep(ABC):
     @abstractmethod
     def decode(self, held: Mapping[str, Tensor], classes: int) -> Tensor:
         """Return answers [B, C], float32, each row's largest 0, from what `encode` gave."""
+
+    def decided(self, held: Mapping[str, Tensor]) -> Tensor | None:  # noqa: ARG002
+        """Return the class [B] that the teacher decides for, from what `encode` gave; None where
+        what `decode` returns is largest there.
+        """
+        return None
 
     def as_dict(self) -> dict[str, Any] | None:
         """Return JSON's form of it; None where all is kept."""
@@ -93,7 +101,8 @@ class Sampled(Keep):
 
     The proposal is the teacher's own distribution, so that every importance weight is 1 and the
     drawn shares sum to 1. In cross entropy, which is linear in the teacher's probabilities, they
-    give the gradient that whole answers give, on average.
+    give the gradient that whole answers give, on average. Of soft answers the class that was drawn
+    most is seldom the likeliest one, so the teacher's decision is stored beside them.
 
     Attributes:
         count: R, draws a row.
@@ -111,14 +120,18 @@ class Sampled(Keep):
     form: ClassVar[Form] = "sampled"
 
     def bytes_a_row(self, classes: int) -> int:
-        return self.count * _width(classes)
+        return (self.count + 1) * _width(classes)
 
     def encode(self, answers: Tensor, *, place: str) -> dict[str, Tensor]:
         chances = (answers.double() / self.temperature).softmax(dim=1)
         digest = hashlib.sha256(f"{self.seed} {place}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         drawn = torch.multinomial(chances, self.count, replacement=True, generator=generator)
-        return {"drawn": drawn.sort(dim=1).values.to(_index(answers.shape[1]))}
+        index = _index(answers.shape[1])
+        return {
+            "drawn": drawn.sort(dim=1).values.to(index),
+            "decided": answers.argmax(dim=1).to(index),
+        }
 
     def decode(self, held: Mapping[str, Tensor], classes: int) -> Tensor:
         drawn = held["drawn"].long()
@@ -126,12 +139,16 @@ class Sampled(Keep):
         share.scatter_add_(1, drawn, torch.full(drawn.shape, 1 / self.count))
         return _from_zero(self.temperature * share.log())
 
+    def decided(self, held: Mapping[str, Tensor]) -> Tensor:
+        return held["decided"].long()
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "form": self.form,
             "count": self.count,
             "temperature": self.temperature,
             "seed": self.seed,
+            DECISIONS: True,
         }
 
 
@@ -175,7 +192,7 @@ def keep_of(held: Mapping[str, Any] | None) -> Keep:
     """Return what `as_dict` described."""
     if held is None:
         return ALL
-    rest = {key: value for key, value in held.items() if key != "form"}
+    rest = {key: value for key, value in held.items() if key not in ("form", DECISIONS)}
     return Sampled(**rest) if held["form"] == "sampled" else Top(**rest)
 
 

@@ -150,6 +150,21 @@ class Knowledge:
         parts = (part for view in range(views) for part in self._decoded(view))
         return mapped(scratch / f"{self.fingerprint[:32]}.answers", parts, (rows, classes))
 
+    def decided(self) -> Tensor | None:
+        """Return the classes [V × N] that the teacher decides for, in the order of `every`; None
+        where its answers say it.
+
+        Raises:
+            UsageError: The answers were sampled by a version that did not store the decisions.
+            Corrupt: A shard changed since it was opened.
+        """
+        keep = self.keep
+        if keep.as_dict() != self.manifest.get("keep"):
+            raise stale(self.folder, "they were sampled without the teacher's decisions")
+        parts = [keep.decided(self._shard(shard)) for shard in self.shards]
+        told = [part for part in parts if part is not None]
+        return torch.cat(told) if told else None
+
     def features(self, scratch: Path | None = None) -> dict[str, Tensor]:
         """Return the stored features by name, [V × N, …], in the order of `every`; many are mapped
         from files in `scratch`. Errors as `logits`.

@@ -64,6 +64,8 @@ class Material:
         softened: The temperature at which alone the answers may be learned from; None: any.
         features: The teacher's features of `seen` that are stored, [V × N, …] by tap.
         device: Where the arms are trained.
+        decided: The class that the teacher decides for in each row of `seen` [V × N], where the
+            answers do not say it.
     """
 
     picked: Dataset
@@ -74,6 +76,12 @@ class Material:
     softened: float | None = None
     features: Mapping[str, Tensor] = field(default_factory=dict)
     device: torch.device = CPU
+    decided: Tensor | None = None
+
+    @property
+    def decisions(self) -> Tensor:
+        """The class that the teacher decides for in each row of `seen`, [V × N]."""
+        return self.answers.argmax(dim=1) if self.decided is None else self.decided
 
     @property
     def seen(self) -> Dataset:
@@ -107,7 +115,11 @@ class Material:
         kept = torch.cat([torch.arange(whole * rows), whole * rows + part])
         features = {name: each[kept] for name, each in self.features.items()}
         return replace(
-            self, views=self.seen.take(kept), answers=self.answers[kept], features=features
+            self,
+            views=self.seen.take(kept),
+            answers=self.answers[kept],
+            features=features,
+            decided=None if self.decided is None else self.decided[kept],
         )
 
     @property
@@ -145,6 +157,7 @@ class Material:
             knowledge.keep.temperature,
             knowledge.features(files.scratch),
             device,
+            knowledge.decided(),
         )
 
 
@@ -190,6 +203,7 @@ def member(
             rows=len(material.picked),
             task=task_of(rows.schema),
             weights=class_weights(settings.class_weights, rows, "distill.class_weights"),
+            decided=material.decided,
         )
     return Member(model, loss, budget), rows
 
@@ -270,11 +284,14 @@ def require_access(section: Mapping[str, Any], material: Material) -> None:
     """
     require_task(section, task_of(material.picked.schema))
     for corner in corners(section, "distill"):
-        spec = read(corner).method
+        settings = read(corner)
+        spec = settings.method
         method: Method = config.plugin("methods", spec, where="distill.method")
+        chosen: Selector = config.plugin("selectors", settings.selector, where="distill.selector")
         accept(spec["name"], method.accepts, material.picked.schema.kind)
         require(spec["name"], method.needs, "the teacher's stored answers", material.gives)
         _require_softened(method, spec["name"], material.softened)
+        _require_whole(chosen, settings.selector["name"], material.softened)
 
 
 def _require_softened(method: Method, name: str, temperature: float | None) -> None:
@@ -290,6 +307,17 @@ def _require_softened(method: Method, name: str, temperature: float | None) -> N
         where="distill.method",
         fix=f"Write method: {{name: kd, temperature: {temperature:g}}}, set knowledge.temperature "
         "to the method's, or knowledge.keep: all.",
+    )
+
+
+def _require_whole(selector: Selector, name: str, temperature: float | None) -> None:
+    """A sample of an answer says neither how sure the teacher is nor what it decides."""
+    if temperature is None or not selector.hears:
+        return
+    raise UsageError(
+        f"the answers were sampled, and the selector '{name}' looks at whole ones.",
+        where="distill.selector",
+        fix="Write selector: {name: all}, or knowledge.keep: all.",
     )
 
 

@@ -163,7 +163,7 @@ def transferred(
     given, asked = shipped.transfer
     settings = read(chosen[STUDENT])
     learned = material.sharing(settings.synthetic)
-    seen, decided = learned.seen, learned.answers.argmax(dim=1)
+    seen, decided = learned.seen, learned.decisions
     told = ledger(
         given,
         asked,

@@ -13,6 +13,7 @@ class All(Selector):
     """Weight 1 for every row; it goes with batch-level methods too."""
 
     selects: ClassVar[bool] = False
+    hears: ClassVar[bool] = False
     tasks: ClassVar[frozenset[str]] = frozenset({"classification", "regression", "multi_label"})
 
     def weights(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:  # noqa: ARG002

@@ -1,6 +1,7 @@
 """Learn from the teacher where the student does not know."""
 
 import math
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -16,6 +17,8 @@ class Uncertain(Selector):
     Args:
         floor: Weight of a row that the student is sure of; 0 lets it learn nothing.
     """
+
+    hears: ClassVar[bool] = False
 
     def __init__(self, *, floor: Share = 0.2) -> None:
         self.floor = floor
