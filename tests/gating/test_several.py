@@ -136,6 +136,31 @@ def test_the_worst_slice_is_that_of_the_exact_match_and_flips_are_counted_in_eac
     assert flips.observed == pytest.approx(float(lost[inside].double().mean()))
 
 
+@pytest.mark.parametrize(("metric", "value"), [("ece", 0.2), ("worst_ece", 0.4)])
+def test_calibration_can_be_bounded_and_a_student_that_is_too_sure_fails(metric, value):
+    generator = torch.Generator().manual_seed(0)
+    odds = torch.full((2000, 2), math.log(9.0))
+    truth = (torch.rand(2000, 2, generator=generator) < torch.tensor([0.5, 0.9])).float()
+    truth[::10, 1] = torch.nan
+    found = Outcomes(truth, {"student": odds}, task=MULTI_LABEL, classes=("a", "b"))
+    strict, easy = judged(
+        {"metric": f"test/{metric}", "at_most": value / 2},
+        {"metric": f"test/{metric}", "at_most": 2 * value},
+        found=found,
+    )
+    assert (strict.verdict, easy.verdict) == ("fail", "pass")
+    assert strict.observed == pytest.approx(value, abs=0.03)
+
+
+def test_where_no_label_is_known_often_enough_a_rule_about_the_worst_stays_undecided():
+    found = Outcomes(
+        torch.ones(39, 1), {"student": torch.ones(39, 1)}, task=MULTI_LABEL, classes=("a",)
+    )
+    (seen,) = judged({"metric": "test/worst_ece", "at_most": 0.5}, found=found)
+    assert seen.verdict == "undecided"
+    assert "known in 40 test rows" in seen.sentence
+
+
 def test_without_slices_a_rule_about_them_stays_undecided():
     (seen,) = judged({"metric": "slices/worst", "at_least": 0.5})
     assert seen.verdict == "undecided"

@@ -100,8 +100,18 @@ def test_several_labels_walk_to_a_receipt_and_are_compared_with_a_champion(tmp_p
         one["name"] for one in stored
     }
     assert judged["slices/worst"]["guards"]
+    measures = {one["name"]: one for one in told["evidence"]["trust"]["measures"]}
+    chance, yes, there = odds.double().sigmoid(), test == 1, ~test.isnan()
+    at = (chance * 15).ceil().clamp(1, 15)
+    gaps = [float((chance - yes.double())[there & (at == k)].sum().abs()) for k in range(1, 16)]
+    assert measures["labels_ece"]["student"][1] == pytest.approx(sum(gaps) / int(there.sum()))
+    assert measures["labels_worst_ece"]["about"] in NAMES
+    assert measures["labels_ece"]["teacher"] > 0
+    distilled = house.read_json("artifacts/distill/metrics.json")
+    assert {"val/ece", "test/ece", "test/worst_ece"} <= set(distilled)
     said = answers(told)
     assert "doubtful slice" in said["trust"]
+    assert "probabilities of single labels are off by" in said["trust"]
     assert "every label is right" in said["classes"]
     assert "PGD,\u00a0L∞\u00a00.2" in said["withstands"]
     assert "exact match" in text(summary(told)).lower()

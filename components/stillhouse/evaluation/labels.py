@@ -15,9 +15,20 @@ from torch import Tensor
 
 from stillhouse.data.dataset import known
 from stillhouse.errors import DataError
+from stillhouse.evaluation import label_trust
 from stillhouse.evaluation.intervals import Interval, bootstrap, jackknife, proportion
 
-SCALARS = ("exact_match", "hamming_loss", "micro_f1", "macro_f1", "map", "macro_auc", "nll")
+SCALARS = (
+    "exact_match",
+    "hamming_loss",
+    "micro_f1",
+    "macro_f1",
+    "map",
+    "macro_auc",
+    "nll",
+    "ece",
+    "worst_ece",
+)
 
 
 def decided(odds: Tensor) -> Tensor:
@@ -161,7 +172,8 @@ RANKINGS: Mapping[str, Callable[[Sequence[Ranked], Tensor], Tensor]] = {
 
 
 def scores(odds: Tensor, targets: Tensor) -> dict[str, float]:
-    """Return the metrics by name; rankings without a row of either kind are left out.
+    """Return the metrics by name; rankings without a row of either kind are left out, and the worst
+    label's calibration where too few rows are known.
 
     Args:
         odds: [N, L].
@@ -176,6 +188,7 @@ def scores(odds: Tensor, targets: Tensor) -> dict[str, float]:
         "macro_f1": float(macro_of_sums(sums)[0]),
         **{name: float(mean(of, once)[0]) for name, mean in RANKINGS.items()},
         "nll": float(nll_rows(odds.double(), targets.double()).mean()),
+        **label_trust.scores(odds, targets),
     }
     return {name: value for name, value in found.items() if value == value}
 
@@ -210,6 +223,7 @@ def intervals(odds: Tensor, targets: Tensor, seed: int = 0) -> dict[str, Interva
         "macro_f1": bootstrap(f1, macro_of_sums, seed=seed),
         **rankings,
         "nll": means["nll"],
+        **label_trust.intervals(odds, targets, seed),
     }
     return {
         name: (max(low, 0.0), estimate, high if name == "nll" else min(high, 1.0))
@@ -223,11 +237,11 @@ def by_label(odds: Tensor, targets: Tensor, names: Sequence[str]) -> list[dict[s
     Returns:
         `name`; `rows` of which it is known, `positive` of which have it; `accuracy`, the share
         decided rightly, and `found`, that of the rows that have it, each [low, estimate, high],
-        exact at 95 %, null without rows; `f1`, `ap` (average precision) and `auc`, null where
-        nothing can be said.
+        exact at 95 %, null without rows; `f1`, `ap` (average precision), `auc` and `ece` (of
+        at least 40 rows), null where nothing can be said.
     """
     bad, once = wrong(odds, targets), _once(len(targets))
-    told = []
+    gaps, told = label_trust.by_label(odds, targets), []
     for at, (name, of) in enumerate(zip(names, ranked(odds, targets), strict=True)):
         own, there = targets[:, at], ~targets[:, at].isnan()
         yes = own == 1
@@ -243,6 +257,7 @@ def by_label(odds: Tensor, targets: Tensor, names: Sequence[str]) -> list[dict[s
                 "f1": float(micro_of_sums(sums)[0]) if yes.any() else None,
                 "ap": _number(of.precision(once)),
                 "auc": _number(of.area(once)),
+                "ece": gaps[at],
             }
         )
     return told

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stillhouse.data.dataset import known
+from stillhouse.evaluation import label_trust
 from stillhouse.evaluation import metrics as evaluation
 from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
 from stillhouse.gating import metrics, quantities, several, trusted, two_classes
@@ -265,6 +266,8 @@ def _why(name: str, found: Outcomes) -> str:
         )
     if name.startswith("edge/int8"):
         return "the student has no int8 form."
+    if name == several.WORST_ECE and not several.calibrated(found.targets):
+        return f"no label is known in {label_trust.FEWEST} test rows."
     if name in RESAMPLED or name in trusted.RESAMPLED or name in several.RESAMPLED:
         return "no rule asked for it."
     if name.startswith("flips/") and "champion" not in found.logits:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from stillhouse.evaluation import labels
+from stillhouse.evaluation import label_trust, labels
 from stillhouse.gating.evidence import Errors, Groups, Measured, Resampled, Rows
 from stillhouse.gating.resampled import resample, resample_counts
 from stillhouse.gating.trusted import of_slices, slice_flips
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 F1 = {"test/micro_f1": labels.micro_of_sums, "test/macro_f1": labels.macro_of_sums}
 RANKED = {"test/map": labels.mean_precision, "test/macro_auc": labels.mean_area}
-RESAMPLED = (*F1, *RANKED, "test/nll")
+ECE, WORST_ECE = "test/ece", "test/worst_ece"
+RESAMPLED = (*F1, *RANKED, "test/nll", ECE, WORST_ECE)
 DRAWS, CELLS = 2000, 40_000_000  # resamples, and what rankings of very many rows may cost
 
 
@@ -36,7 +37,11 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     told: dict[str, Measured] = {
         "test/exact_match": Rows(right),
         "test/hamming_loss": Errors(missed, "share"),
-        **{name: resampled(name, own, targets) for name in RESAMPLED if name in asked},
+        **{
+            name: resampled(name, own, targets)
+            for name in RESAMPLED
+            if name in asked and (name != WORST_ECE or calibrated(targets))
+        },
     }
     bad, yes = labels.wrong(own, targets), targets == 1
     by_name = dict(enumerate(found.classes))
@@ -55,10 +60,19 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     return {**told, **_flips(found, odds, targets), **_int8(found, own, targets)}
 
 
+def calibrated(targets: Tensor) -> bool:
+    """Whether some label is known in enough rows for its calibration to be told."""
+    return bool(((~targets.isnan()).sum(dim=0) >= label_trust.FEWEST).any())
+
+
 def resampled(name: str, odds: Tensor, targets: Tensor) -> Resampled:
     """Return one of the metrics whose doubt comes from resampled rows."""
     if name in F1:
         return resample(labels.f1_parts(odds, targets), F1[name])
+    if name == ECE:
+        return resample(label_trust.ece_parts(odds, targets), label_trust.ece_of_sums)
+    if name == WORST_ECE:
+        return resample(label_trust.worst_parts(odds, targets), label_trust.worst_of_sums)
     n = len(targets)
     if name == "test/nll":
         rows = labels.nll_rows(odds.double(), targets.double())

@@ -42,6 +42,7 @@ NAMES = {
     "test/macro_f1": "F1, mean of the labels",
     "test/map": "Mean average precision",
     "test/macro_auc": "Ranking, mean AUC",
+    "test/worst_ece": "Calibration, worst label",
     "test/worst_label": "Worst label",
     "test/worst_found": "Worst label, found",
     "flips/worst_label": "Negative flips, worst label",
@@ -63,7 +64,16 @@ NAMES = {
 }
 MAIN = ("test/accuracy", "test/exact_match")  # what models are compared by goes without saying
 # as in the literature
-UNSCALED = ("/ece", "/auc", "/macro_auc", "/adaptive_ece", "/aurc", "/noise", "/mixed")
+UNSCALED = (
+    "/ece",
+    "/worst_ece",
+    "/auc",
+    "/macro_auc",
+    "/adaptive_ece",
+    "/aurc",
+    "/noise",
+    "/mixed",
+)
 AT_MOST = "<="
 BOUND_AT = 35.0  # per cent of the strip's width; right of it the rule is met
 LEFT, RIGHT = 31.0, 60.0  # room on both sides, per cent

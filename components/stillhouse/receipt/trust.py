@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stillhouse.evaluation import evaluate, metrics, ranking, trust
+from stillhouse.evaluation import evaluate, label_trust, metrics, ranking, trust
 from stillhouse.evaluation.intervals import bootstrap, proportion
 from stillhouse.gating.trusted import RESAMPLED
 from stillhouse.receipt.arms import exact
@@ -23,7 +23,7 @@ MEASURES: Mapping[str, Callable[[Tensor, Tensor], float]] = {
     "aurc": trust.aurc,
 }
 LEVEL = 0.05  # of all slices together
-NOTHING_SURE: Json = {"measures": [], "coverage": [], "unlike": {}, "surest": []}
+NOTHING_SURE: Json = {"coverage": [], "unlike": {}, "surest": []}
 
 
 def trusted(found: Outcomes, *, show_rows: bool) -> Json | None:
@@ -38,7 +38,12 @@ def trusted(found: Outcomes, *, show_rows: bool) -> Json | None:
     if not found.task.right_or_wrong:
         return None
     if found.schema.labels:
-        return {**NOTHING_SURE, "agreement": whole_rows(found), "slices": slices(found)}
+        return {
+            **NOTHING_SURE,
+            "measures": of_labels(found),
+            "agreement": whole_rows(found),
+            "slices": slices(found),
+        }
     logits, truth = found.logits[found.known].double(), found.targets[found.known]
     return {
         "measures": measures(found, logits, truth),
@@ -53,6 +58,28 @@ def trusted(found: Outcomes, *, show_rows: bool) -> Json | None:
 def whole_rows(found: Outcomes) -> Json:
     """Return in how many rows the student gives the very labels that its teacher gives, exact."""
     return {"all": exact(found.same(found.logits, found.teacher_logits)), "by_class": []}
+
+
+def of_labels(found: Outcomes) -> list[Json]:
+    """Return the calibration of all labels and of the worst, which is named: of the student with
+    its interval, of its teacher, and of the control none.
+    """
+    truth, odds = found.targets[found.known], found.logits[found.known]
+    others = {"teacher": found.teacher_logits}
+    if found.seeds("none"):
+        others["none"] = found.of("none", found.seeds("none")[0])
+    told = {who: label_trust.scores(answers[found.known], truth) for who, answers in others.items()}
+    weakest = label_trust.worst(odds, truth, found.schema.labels)
+    return [
+        {
+            "name": f"labels_{name}",
+            "student": list(interval),
+            "teacher": told["teacher"][name],
+            "none": told["none"][name] if "none" in told else None,
+            "about": weakest[0] if weakest and name == "worst_ece" else "",
+        }
+        for name, interval in label_trust.intervals(odds, truth).items()
+    ]
 
 
 def measures(found: Outcomes, logits: Tensor, truth: Tensor) -> list[Json]:

@@ -15,6 +15,8 @@ LABELS = {
     "ece": ("ECE", "gap of confidence and accuracy, 15 equal widths"),
     "adaptive_ece": ("ECE, equal rows", "the same over 15 bins of equally many rows"),
     "aurc": ("AURC", "mean risk over every coverage"),
+    "labels_ece": ("ECE, all labels", "gap of probability and share, 15 equal widths"),
+    "labels_worst_ece": ("ECE, worst label", "the largest of the labels’ own"),
 }
 KINDS = {"noise": "noise", "mixed": "rows mixed of others"}
 AT = 0.8  # the coverage that the answer speaks of
@@ -30,7 +32,27 @@ def answer(receipt: Json) -> str:
         f"It says what its teacher says in {numbers.percent(same[1])}{NBSP}% of rows "
         f"{numbers.spread(same)}."
     )
-    return " ".join([*_covered(found["coverage"]), second, *_unlike(found), _slices(found)])
+    parts = [*_covered(found["coverage"]), *_calibrated(found["measures"]), second]
+    return " ".join([*parts, *_unlike(found), _slices(found)])
+
+
+def _calibrated(measures: list[Json]) -> list[str]:
+    """Return how far off the probabilities of single labels are, and which label's are most."""
+    told = {one["name"]: one for one in measures}
+    if "labels_ece" not in told:
+        return []
+    own, worst = told["labels_ece"], told.get("labels_worst_ece")
+    most = (
+        f"; of \u2068{numbers.plain(worst['about'], 20)}\u2069, the worst label, by "
+        f"{numbers.fixed(worst['student'][1], 3)}"
+        if worst
+        else ""
+    )
+    low, gap, high = (numbers.fixed(value, 3) for value in own["student"])
+    return [
+        f"Its probabilities of single labels are off by {gap} on average [{low}, {high}] "
+        f"(ECE; its teacher’s by {numbers.fixed(own['teacher'], 3)}){most}."
+    ]
 
 
 def _covered(coverage: list[Json]) -> list[str]:
@@ -80,7 +102,7 @@ def figures(receipt: Json) -> dict[str, Any]:
     if found:
         drawn = {
             "measures": [
-                {**one, "label": LABELS[one["name"]][0], "note": LABELS[one["name"]][1]}
+                {**one, "label": LABELS[one["name"]][0], "note": _note(one)}
                 for one in found["measures"]
             ],
             "risk": _curve(found["coverage"]) if found["coverage"] else None,
@@ -88,6 +110,11 @@ def figures(receipt: Json) -> dict[str, Any]:
             "unlike": [(KINDS.get(kind, kind), iv) for kind, iv in found["unlike"].items()],
         }
     return {**drawn, "audit": audited(receipt)}
+
+
+def _note(measure: Json) -> str:
+    about = measure.get("about")
+    return f"that of {numbers.plain(about, 20)}" if about else LABELS[measure["name"]][1]
 
 
 def _curve(coverage: list[Json]) -> dict[str, Any]:
