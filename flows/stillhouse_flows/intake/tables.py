@@ -92,7 +92,8 @@ def guess(path: Path, place: str, hints: Hints) -> Guess:
 def _read(path: Path, hints: Hints) -> Read:
     settings: dict[str, Any] = {}
     if path.suffix == ".parquet":
-        cells = read_columns(path, dates=frozenset(), unread=frozenset(hints.drop))
+        dates = frozenset(name for name in (hints.time, hints.group) if name is not None)
+        cells = read_columns(path, dates=dates, unread=frozenset(hints.drop))
     else:
         cells, encoding = _cells(path, hints.target or "")
         if encoding != ENCODINGS[0]:

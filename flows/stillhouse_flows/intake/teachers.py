@@ -4,7 +4,7 @@ do.
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +134,15 @@ def _archive(path: Path, place: str) -> dict[str, Any]:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError):
         raise SourceError("the archive is broken.", where=str(path), fix="Save it again.") from None
-    if any(name.endswith("probabilities.npy") for name in names):
+    arrays = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
+    if _answers(arrays):
         return {"name": "predictions", "path": place}
+    if arrays:
+        raise SourceError(
+            f"the archive '{path.name}' holds {', '.join(sorted(arrays))}, and no answers.",
+            where=WHERE,
+            fix="Save them with np.savez(file, rows=…, probabilities=…), of a quantity values=….",
+        )
     if any(name.endswith("archive_format") for name in names):
         return {"name": "exported", "path": place}
     if any(name.endswith("data.pkl") for name in names):
@@ -146,9 +153,13 @@ def _archive(path: Path, place: str) -> dict[str, Any]:
 def _tensors(path: Path, place: str) -> dict[str, Any]:
     from stillhouse.workspace import load_tensors
 
-    if {"rows", "probabilities"} <= set(load_tensors(path)):
+    if _answers(load_tensors(path).keys()):
         return {"name": "predictions", "path": place}
     return {"name": "checkpoint", "path": place}
+
+
+def _answers(names: Collection[str]) -> bool:
+    return "rows" in names and ("probabilities" in names or "values" in names)
 
 
 def _pickle(path: Path) -> SourceError:

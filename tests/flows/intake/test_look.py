@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from flows.intake import files
 
@@ -62,6 +63,17 @@ def test_the_users_word_goes_before_what_was_inferred(tmp_path: Path):
     found = guess(files.hospital(tmp_path), tmp_path, hints)
     assert (found.source["target"], found.source["time"]) == ("ward", "admitted")
     assert parts(found)["diag_1"] == "dropped"
+
+
+def test_dates_of_parquet_are_time_if_the_user_says_so_and_else_refused(tmp_path: Path):
+    path = tmp_path / "t.parquet"
+    days = pd.date_range("2026-01-01", periods=120)
+    pd.DataFrame({"admitted": days, "x": range(120), "label": ["a", "b"] * 60}).to_parquet(path)
+    found = guess(path, tmp_path, Hints(target="label", time="admitted"))
+    assert (found.source["time"], found.by) == ("admitted", "time")
+    assert guess(path, tmp_path, Hints(target="label", drop=("admitted",))).by == "row"
+    with pytest.raises(SourceError, match=r"holds dates or times .* name it as time"):
+        guess(path, tmp_path, Hints(target="label"))
 
 
 def test_sensors_that_come_in_batches_are_held_out_by_time(tmp_path: Path):

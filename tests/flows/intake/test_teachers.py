@@ -75,6 +75,8 @@ def _folder(path: Path) -> None:
         ("big.pt2", _exported, "exported"),
         ("big", _folder, "huggingface"),
         ("a.npz", lambda p: np.savez(p, rows=[0], probabilities=[[1.0]]), "predictions"),
+        ("q.npz", lambda p: np.savez(p, rows=[0], values=[1.0]), "predictions"),
+        ("q.safetensors", lambda p: p.write_bytes(dump_tensors({"rows": torch.arange(1), "values": torch.ones(1)})), "predictions"),
         ("a.csv", lambda p: p.write_text("rows,a,b\n0,0.5,0.5\n"), "predictions"),
         ("w.safetensors", lambda p: p.write_bytes(dump_tensors({"w": torch.ones(1)})), "checkpoint"),
     ],
@@ -92,6 +94,7 @@ def test_a_file_is_told_by_its_bytes(tmp_path: Path, file: str, make: Any, name:
         ("m.zip", lambda p: p.write_bytes(b"PK\x03\x04..."), "archive is broken"),
         ("m.txt", lambda p: p.write_text("hello"), "is no teacher"),
         ("m", lambda p: p.mkdir(), "no config.json"),
+        ("m.npz", lambda p: np.savez(p, x=[1.0], y=[0]), "holds x, y, and no answers"),
     ],
 )
 def test_what_is_never_read_is_refused_by_name(
