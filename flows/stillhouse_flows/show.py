@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 REFUSED = 10  # rows that are not answered and are told one by one
+TOLD = 10  # labels whose threshold is told
 SPACES = "\u00a0\u2009\u202f"  # typographic spaces are no control characters
 
 
@@ -221,15 +222,26 @@ def predictions(found: Mapping[str, Any]) -> None:
         table.add_row(*[escape(_cell(row[name], 80 if name == "labels" else 40)) for name in names])
     _out().print(table)
     if found.get("threshold"):
-        note(
-            f"From a probability of {found['threshold']['at']:.3g} on, chosen on val, a row is "
-            f"called '{plain(found['threshold']['class'], 40)}'."
-        )
+        note(_threshold(found["threshold"]))
     refused = [(row["row"], row["reason"]) for row in rows if "reason" in row]
     for index, reason in refused[:REFUSED]:
         note(f"Row {index} is not answered: {reason}.")
     if len(refused) > REFUSED:
         note(f"And {len(refused) - REFUSED} more rows are not; --json lists all.")
+
+
+def _threshold(told: Mapping[str, Any]) -> str:
+    if "labels" not in told:
+        return (
+            f"From a probability of {told['at']:.3g} on, chosen on val, a row is "
+            f"called '{plain(told['class'], 40)}'."
+        )
+    each = [f"{plain(name, 40)} {at:.3g}" for name, at in told["labels"].items()]
+    more = f", and {len(each) - TOLD} more" if len(each) > TOLD else ""
+    return (
+        "From these probabilities on, chosen on val, a row is given a label: "
+        f"{', '.join(each[:TOLD])}{more}."
+    )
 
 
 def _said(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,6 +76,13 @@ def test_answers_name_the_labels_and_how_probable_each_is():
     )
 
 
+def test_answers_give_each_label_from_its_own_threshold_on():
+    at = [0.9, 0.26, 0.6]
+    first, second = MULTI_LABEL.answers(ODDS, SCHEMA, at)
+    assert (first["labels"], second["labels"]) == (["b", "c"], ["b"])
+    assert first["probabilities"] == MULTI_LABEL.answers(ODDS, SCHEMA)[0]["probabilities"]
+
+
 def test_labels_have_no_class_weights():
     rows = Dataset(torch.zeros(2, 1), TRUTH, SCHEMA, torch.arange(2))
     assert class_weights(None, rows, "distill.class_weights") is None

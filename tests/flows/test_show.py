@@ -43,6 +43,15 @@ def test_a_small_probability_is_not_shown_as_none_and_the_threshold_is_told(
     )
 
 
+def test_the_thresholds_of_several_labels_are_told(capsys: pytest.CaptureFixture[str]):
+    rows = [{"labels": ["war"], "probabilities": {"war": 0.3, "art": 0.1}}]
+    told = {"labels": {"war": 0.25, "art": 0.5}}
+    show.predictions({"version": 1, "threshold": told, "rows": rows, "notes": []})
+    said = capsys.readouterr()
+    assert "war 0.300" in said.out
+    assert "a row is given a label: war 0.25, art 0.5." in " ".join(said.err.split())
+
+
 def test_names_of_classes_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]):
     show.predictions(
         {"version": 1, "rows": [{"class": "[red]\x1b[31m", "probability": 0.5}], "notes": []}

@@ -161,6 +161,54 @@ def test_where_no_label_is_known_often_enough_a_rule_about_the_worst_stays_undec
     assert "known in 40 test rows" in seen.sentence
 
 
+POINTS = {"student": (0.9, 0.4, 0.2), "teacher": (0.5, 0.5, 0.5)}
+CALLED = ("sensitivity", "specificity", "precision")
+
+
+def test_the_worst_label_is_judged_at_thresholds_of_the_labels_own():
+    found = outcomes(label_points=POINTS)
+    exact, paired, *worst = judged(
+        {"metric": "test/called_exact_match", "at_least": 0.1},
+        {"metric": "test/called_exact_match", "against": "teacher", "margin": 0.5},
+        *({"metric": f"test/worst_{name}", "at_least": 0.1} for name in CALLED),
+        found=found,
+    )
+    truth, odds = found.targets[found.known], found.logits["student"][found.known]
+    given = odds.double().sigmoid() >= torch.tensor(POINTS["student"], dtype=torch.float64)
+    yes, no = truth == 1, truth == 0
+    right = ~((given & no) | (~given & yes)).any(dim=1)
+    assert exact.observed == pytest.approx(float(right.double().mean()))
+    teacher = found.right(found.logits["teacher"])
+    difference = float(right.double().mean() - teacher.double().mean())
+    assert paired.observed == pytest.approx(difference)
+    shares = (
+        (given & yes).sum(0) / yes.sum(0),
+        (~given & no).sum(0) / no.sum(0),
+        (given & yes).sum(0) / (given & (yes | no)).sum(0),
+    )
+    for seen, share in zip(worst, shares, strict=True):
+        assert seen.observed == pytest.approx(float(share.min()))
+        assert seen.about == f"label {NAMES[int(share.argmin())]}"
+
+
+def test_a_label_that_its_threshold_hides_fails_and_at_one_half_passes():
+    rule = {"metric": "test/worst_sensitivity", "at_least": 0.5}
+    (hidden,) = judged(rule, found=outcomes(label_points={"student": (0.5, 0.999, 0.5)}))
+    assert (hidden.verdict, hidden.about) == ("fail", "label music")
+    (seen,) = judged(rule, found=outcomes(label_points={"student": (0.5, 0.5, 0.5)}))
+    assert seen.verdict == "pass"
+
+
+def test_without_thresholds_of_their_own_rules_about_them_stay_undecided():
+    for seen in judged(*({"metric": f"test/worst_{name}", "at_least": 0.1} for name in CALLED)):
+        assert seen.verdict == "undecided"
+        assert "distill.threshold chooses others" in seen.sentence
+    never = outcomes(label_points={"student": (1.0, 1.0, 1.0)})
+    (seen,) = judged({"metric": "test/worst_precision", "at_least": 0.1}, found=never)
+    assert seen.verdict == "undecided"
+    assert "no label has such rows" in seen.sentence
+
+
 def test_without_slices_a_rule_about_them_stays_undecided():
     (seen,) = judged({"metric": "slices/worst", "at_least": 0.5})
     assert seen.verdict == "undecided"

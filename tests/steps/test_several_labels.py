@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from steps.classroom import run
 from steps.test_tasks import params, receipt, walk
 
 from stillhouse.errors import SettingsError, UsageError
 from stillhouse.pipeline import settings as project
+from stillhouse.pipeline.predict import threshold
 from stillhouse.receipt.answers import answers
 from stillhouse.receipt.card import card
 from stillhouse.receipt.summary import summary, text
@@ -25,11 +27,13 @@ pytestmark = pytest.mark.filterwarnings(
 NAMES = ("sport", "music", "war")
 
 
-def news(root: Path, rows: int = 300) -> dict[str, Any]:
-    """A file of texts' counts with three labels, some of which nobody knows."""
+def news(root: Path, rows: int = 300, war: float = 0.3) -> dict[str, Any]:
+    """A file of texts' counts with three labels, some of which nobody knows; the higher `war` is,
+    the rarer it is.
+    """
     draw = np.random.default_rng(0)
     counts = draw.normal(0, 1, (rows, 4))
-    told = counts[:, :3] + counts[:, 3:] / 2 + draw.normal(0, 0.4, (rows, 3)) > 0.3
+    told = counts[:, :3] + counts[:, 3:] / 2 + draw.normal(0, 0.4, (rows, 3)) > (0.3, 0.3, war)
     lines = ["a,b,c,d," + ",".join(NAMES)]
     for at in range(rows):
         cells = ["1" if own else "0" for own in told[at]]
@@ -89,6 +93,9 @@ def test_several_labels_walk_to_a_receipt_and_are_compared_with_a_champion(tmp_p
     assert [label["name"] for label in per_label] == list(NAMES)
     assert per_label[0]["positive"] == int((test[:, 0] == 1).sum())
     kept = load_tensors(tmp_path / "artifacts/gate/outcomes.safetensors")
+    assert "label_points" not in house.read_json("artifacts/distill/student.json")
+    assert "label_points" not in house.read_json("artifacts/gate/verdict.json")
+    assert told["evidence"]["label_points"] is None
     stored = house.read_json("artifacts/gate/verdict.json")["slices"]
     assert stored
     first = kept["slice/0"][known] == 1
@@ -151,10 +158,57 @@ def test_several_labels_walk_to_a_receipt_and_are_compared_with_a_champion(tmp_p
     )
 
 
+def test_where_a_criterion_is_set_each_label_has_a_threshold_that_val_chose(tmp_path):
+    asked = news(tmp_path, rows=600, war=1.6)
+    asked["distill"]["threshold"] = {"sensitivity": 0.9}
+    asked["teacher"]["gate"]["at_least"] = 0.3
+    asked["gate"]["rules"] = [
+        {"metric": "test/called_exact_match", "at_least": 0.05},
+        {"metric": "test/worst_sensitivity", "at_least": 0.05},
+    ]
+    walk(tmp_path, asked)
+    house, told = Workspace(tmp_path), receipt(tmp_path)
+    point = house.read_json("artifacts/distill/student.json")["label_points"]
+    assert point["criterion"] == {"sensitivity": 0.9}
+    assert point["kept"] == ["war"]
+    assert point["thresholds"][2] == 0.5
+    val = load_tensors(tmp_path / "artifacts/prepare/val.safetensors")["targets"]
+    arms = load_tensors(tmp_path / "artifacts/distill/outcomes.safetensors")
+    chance = arms["student/0/val_logits"].double().sigmoid()
+    for at in (0, 1):
+        yes = val[:, at] == 1
+        assert (chance[yes, at] >= point["thresholds"][at]).double().mean() >= 0.9
+
+    test = load_tensors(tmp_path / "artifacts/prepare/test.safetensors")["targets"]
+    odds = load_tensors(tmp_path / "artifacts/export/outcomes.safetensors")["fp32_logits"]
+    given = odds.double().sigmoid() >= torch.tensor(point["thresholds"], dtype=torch.float64)
+    yes, no = test == 1, test == 0
+    right = ~((given & no) | (~given & yes)).any(1)[~test.isnan().all(1)]
+    rules = {rule["metric"]: rule for rule in told["rules"]}
+    assert rules["test/called_exact_match"]["observed"] == pytest.approx(
+        float(right.double().mean())
+    )
+    shown = told["evidence"]["label_points"]
+    own = {model["name"]: model for model in shown["models"]}
+    assert set(own) == {"teacher", "student", "none", "hard"}
+    assert own["student"]["exact_match"][1] == pytest.approx(float(right.double().mean()))
+    first = shown["labels"][0]
+    found = (given & yes)[:, 0].sum() / yes[:, 0].sum()
+    assert first["sensitivity"][1] == pytest.approx(float(found))
+    assert threshold(told) == {"labels": dict(zip(NAMES, point["thresholds"], strict=True))}
+    said = answers(told)["classes"]
+    assert "With a threshold for each label" in said
+    assert "\u2068war\u2069 keeps one half: fewer than 10 validation rows have it" in said
+    page = (tmp_path / "artifacts/report/receipt.html").read_text()
+    assert "<small>keeps one half</small>" in page
+    assert "sensitivity at least 0.9, on the validation rows" in page
+
+
 @pytest.mark.parametrize(
     ("section", "setting", "value", "why"),
     [
         ("distill", "method", {"name": "kd"}, r"'kd' is for classification.*multi_label"),
+        ("distill", "threshold", {"sensitivity": 0.9, "value": 0.5}, "chosen by one thing"),
         ("distill", "selector", {"name": "confidence"}, "'confidence' is for classification"),
         ("tune", "objectives", ["val/accuracy"], "has no 'val/accuracy'"),
         ("teacher", "gate", {"metric": "val/auc", "at_least": 0.5}, "has no 'val/auc'"),

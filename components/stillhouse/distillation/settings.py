@@ -36,7 +36,9 @@ class Settings:
             learned from for each row, 0 to views − 1; None: all that the teacher was asked about.
         threshold: Of two classes: at which probability the one that is looked for is called, chosen
             on val: youden (the largest sensitivity + specificity), {sensitivity: 0.9} (the largest
-            specificity with that sensitivity at least), {specificity: 0.9}, or {value: 0.5}.
+            specificity with that sensitivity at least), {specificity: 0.9}, or {value: 0.5}. Of
+            several labels a row: the same of each. None: youden of two classes, and every label
+            from one half on.
         class_weights: How much a label of each class weighs, in every arm: `balanced` (rare classes
             weigh as much as frequent ones, among the labelled rows), or class → weight, 1 where it
             is left out; None: all 1. What the method says of a row is not weighed.
@@ -64,7 +66,7 @@ class Settings:
     supervised: Share = 0.1
     selector: Spec = field(default_factory=lambda: {"name": "all"})
     synthetic: NonNegative | None = None
-    threshold: Criterion = "youden"
+    threshold: Criterion | None = None
     class_weights: ClassWeights = None
     controls: tuple[str, ...] = DEFAULT
     smoothing: Annotated[float, Interval(ge=0, lt=1)] = 0.1
@@ -98,7 +100,8 @@ def read(section: Mapping[str, Any] | None, where: str = "distill") -> Settings:
     selector: Selector = config.plugin("selectors", made.selector, where=f"{where}.selector")
     refuse_selection(method, selector)
     refuse_unknown(made.controls, made.method, f"{where}.controls")
-    check_criterion(made.threshold, f"{where}.threshold")
+    if made.threshold is not None:
+        check_criterion(made.threshold, f"{where}.threshold")
     return made
 
 

@@ -201,15 +201,8 @@ def intervals(odds: Tensor, targets: Tensor, seed: int = 0) -> dict[str, Interva
     """Return the interval of each metric: exact of the exact match, by the jackknife of rankings,
     else by resampled rows.
     """
-    n, right = len(targets), exact_rows(odds, targets)
-    f1 = f1_parts(odds, targets)
-    rows = {
-        "hamming_loss": hamming_rows(odds, targets)[:, None],
-        "nll": nll_rows(odds.double(), targets.double())[:, None],
-    }
-    means = {
-        name: bootstrap(each, lambda sums: sums[:, 0] / n, seed=seed) for name, each in rows.items()
-    }
+    n = len(targets)
+    nll = nll_rows(odds.double(), targets.double())[:, None]
     of = ranked(odds, targets)
     rankings = {
         name: jackknife(partial(mean, of), n, seed=seed)
@@ -217,14 +210,29 @@ def intervals(odds: Tensor, targets: Tensor, seed: int = 0) -> dict[str, Interva
         if bool(mean(of, _once(n)).isfinite())
     }
     found = {
-        "exact_match": proportion(int(right.sum()), n),
-        "hamming_loss": means["hamming_loss"],
-        "micro_f1": bootstrap(f1, micro_of_sums, seed=seed),
-        "macro_f1": bootstrap(f1, macro_of_sums, seed=seed),
+        **decision_intervals(odds, targets, seed),
         **rankings,
-        "nll": means["nll"],
+        "nll": bootstrap(nll, lambda sums: sums[:, 0] / n, seed=seed),
         **label_trust.intervals(odds, targets, seed),
     }
+    return _inside(found)
+
+
+def decision_intervals(odds: Tensor, targets: Tensor, seed: int = 0) -> dict[str, Interval]:
+    """Return the interval of each metric that depends on the decisions alone."""
+    n, f1 = len(targets), f1_parts(odds, targets)
+    missed = hamming_rows(odds, targets)[:, None]
+    found = {
+        "exact_match": proportion(int(exact_rows(odds, targets).sum()), n),
+        "hamming_loss": bootstrap(missed, lambda sums: sums[:, 0] / n, seed=seed),
+        "micro_f1": bootstrap(f1, micro_of_sums, seed=seed),
+        "macro_f1": bootstrap(f1, macro_of_sums, seed=seed),
+    }
+    return _inside(found)
+
+
+def _inside(found: Mapping[str, Interval]) -> dict[str, Interval]:
+    """Return intervals cut at the ends of what there can be."""
     return {
         name: (max(low, 0.0), estimate, high if name == "nll" else min(high, 1.0))
         for name, (low, estimate, high) in found.items()

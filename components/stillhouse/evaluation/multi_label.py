@@ -4,7 +4,7 @@ Models are compared by the exact match, the share of rows with every label right
 numbers it alone is right or wrong of each row, so that exact intervals and paired tests hold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from stillhouse.data.schema import Schema
 from stillhouse.evaluation import labels
+from stillhouse.evaluation.label_points import called
 from stillhouse.evaluation.measure import Measure
 from stillhouse.evaluation.task import Task
 
@@ -92,17 +93,15 @@ class MultiLabel(Task):
         return labels.report(outputs, targets, schema.labels)
 
     def answers(
-        self,
-        outputs: Tensor,
-        schema: Schema,
-        threshold: float | None = None,  # noqa: ARG002 - each label is given from 0.5 on
+        self, outputs: Tensor, schema: Schema, thresholds: Sequence[float] = ()
     ) -> list[Mapping[str, Any]]:
+        given = labels.decided(called(outputs, thresholds) if thresholds else outputs)
         return [
             {
-                "labels": [name for name, own in zip(schema.labels, row, strict=True) if own > 0.5],
+                "labels": [name for name, own in zip(schema.labels, said, strict=True) if own],
                 "probabilities": {
                     name: round(own, 6) for name, own in zip(schema.labels, row, strict=True)
                 },
             }
-            for row in outputs.double().sigmoid().tolist()
+            for said, row in zip(given.tolist(), outputs.double().sigmoid().tolist(), strict=True)
         ]

@@ -3,7 +3,7 @@ stored of a teacher's answer.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -113,15 +113,15 @@ class Task(ABC):
 
     @abstractmethod
     def answers(
-        self, outputs: Tensor, schema: Schema, threshold: float | None = None
+        self, outputs: Tensor, schema: Schema, thresholds: Sequence[float] = ()
     ) -> list[Mapping[str, Any]]:
         """Return each row's answer in words and numbers, for those who ask the model.
 
         Args:
             outputs: [N, C].
             schema: What the outputs mean.
-            threshold: Of two classes the probability from which on a row is called the one that is
-                looked for; None: whichever is likelier.
+            thresholds: Of two classes the one probability from which on a row is called the one
+                that is looked for, of several labels that of each; empty: whichever is likelier.
         """
 
     def points(self, split: str, found: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 are called, and what is to be stored of a teacher's answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -109,12 +109,12 @@ class Classification(Task):
         return found
 
     def answers(
-        self, outputs: Tensor, schema: Schema, threshold: float | None = None
+        self, outputs: Tensor, schema: Schema, thresholds: Sequence[float] = ()
     ) -> list[Mapping[str, Any]]:
         told = metrics.probabilities(outputs)
         decided = told.argmax(dim=1)
-        if threshold is not None and self.positive is not None:
-            called = told[:, self.positive] >= threshold
+        if thresholds and self.positive is not None:
+            called = told[:, self.positive] >= thresholds[0]
             decided = torch.where(called, self.positive, 1 - self.positive)
         return [
             {"class": schema.classes[c], "probability": round(float(row[c]), 6)}
@@ -212,7 +212,7 @@ class Regression(Task):
         self,
         outputs: Tensor,
         schema: Schema,
-        threshold: float | None = None,  # noqa: ARG002 - a quantity is not decided
+        thresholds: Sequence[float] = (),  # noqa: ARG002 - a quantity is not decided
     ) -> list[Mapping[str, Any]]:
         return [dict(zip(schema.outputs, row, strict=True)) for row in outputs.tolist()]
 

@@ -2,7 +2,7 @@
 right, and what export measured.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,7 +13,7 @@ from stillhouse.data.dataset import known
 from stillhouse.evaluation import label_trust
 from stillhouse.evaluation import metrics as evaluation
 from stillhouse.evaluation.tasks import CLASSIFICATION, Classification, Regression, Task
-from stillhouse.gating import metrics, quantities, several, trusted, two_classes
+from stillhouse.gating import label_points, metrics, quantities, several, trusted, two_classes
 from stillhouse.gating.evidence import Evidence, Exact, Measured, Partly, Resampled, Rows, Settled
 from stillhouse.gating.resampled import resample
 from stillhouse.gating.two_classes import Point
@@ -34,6 +34,8 @@ class Outcomes:
         not_measured: Why something could not be, by the name of the attack or corruption.
         task: What is predicted.
         point: Where models of two classes say yes; None where there are not two.
+        label_points: From which probability on each model gives each of several labels [L]; empty
+            where it is one half.
         classes: Their names, or the labels'; empty where none are told apart by name.
         slices: Rows [N], bool, of the slices that val made doubtful, by name.
         unlike: The student's logits [M, C] on rows unlike all others, by their kind.
@@ -51,6 +53,7 @@ class Outcomes:
     not_measured: Mapping[str, str] = field(default_factory=dict)
     task: Task = CLASSIFICATION
     point: Point | None = None
+    label_points: Mapping[str, Sequence[float]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     slices: Mapping[str, Tensor] = field(default_factory=dict)
     unlike: Mapping[str, Tensor] = field(default_factory=dict)
@@ -263,6 +266,12 @@ def _why(name: str, found: Outcomes) -> str:
             "there are not two classes."
             if found.point is None
             else "the student calls no test row positive."
+        )
+    if name in label_points.NAMES:
+        return (
+            "no label has such rows."
+            if found.label_points
+            else "every label is given from one half on; distill.threshold chooses others."
         )
     if name.startswith("edge/int8"):
         return "the student has no int8 form."

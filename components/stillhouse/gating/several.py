@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from stillhouse.evaluation import label_trust, labels
+from stillhouse.gating import label_points
 from stillhouse.gating.evidence import Errors, Groups, Measured, Resampled, Rows
 from stillhouse.gating.resampled import resample, resample_counts
 from stillhouse.gating.trusted import of_slices, slice_flips
@@ -57,6 +58,8 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     if "teacher" in odds:
         same = (labels.decided(own) == labels.decided(odds["teacher"])).all(dim=1)
         told["fidelity/agreement"] = Rows({"student": same.numpy()})
+    if found.label_points:
+        told |= label_points.measured(odds, targets, found.classes, found.label_points)
     return {**told, **_flips(found, odds, targets), **_int8(found, own, targets)}
 
 

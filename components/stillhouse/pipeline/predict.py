@@ -19,7 +19,8 @@ def predict(project: "Project", file: Path) -> dict[str, Any]:
 
     Where rows have names (files, windows of a recording) each has its "row". A row that cannot be
     answered holds nulls and a "reason". Of two classes a row is called the one that is looked for
-    from the threshold on that was chosen on val, as the receipt tells it.
+    from the threshold on that was chosen on val, as the receipt tells it; of several labels it is
+    given each from its own on, where `distill.threshold` chose them.
 
     Args:
         project: Whose champion.
@@ -40,7 +41,7 @@ def predict(project: "Project", file: Path) -> dict[str, Any]:
     told = threshold(found.receipt)
     where = f"{project.model} version {found.version}"
     logits = Session(found.onnx, where=where).logits(given.inputs)
-    answers = task_of(found.schema).answers(logits, found.schema, told["at"] if told else None)
+    answers = task_of(found.schema).answers(logits, found.schema, _values(told))
     rows = [_row(given, at, answer) for at, answer in enumerate(answers)]
     return {
         "version": found.version,
@@ -52,13 +53,24 @@ def predict(project: "Project", file: Path) -> dict[str, Any]:
 
 def threshold(receipt: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return {"class", "at"}: from which probability on a row is called the class that is looked
-    for; None where the receipt tells of none.
+    for, or {"labels": {name: at}}: from which on it is given each label; None where the receipt
+    tells of none.
     """
+    each = receipt["evidence"].get("label_points")
+    if each:
+        return {"labels": {label["name"]: label["threshold"] for label in each["labels"]}}
     told = receipt["evidence"].get("two_classes")
     if not told:
         return None
     own = next(row for row in told["models"] if row["name"] == "student")
     return {"class": told["positive"], "at": own["threshold"]}
+
+
+def _values(told: Mapping[str, Any] | None) -> list[float]:
+    """Return the thresholds alone, a label each in the order of the schema."""
+    if told is None:
+        return []
+    return list(told["labels"].values()) if "labels" in told else [told["at"]]
 
 
 def _rows(found: "Champion", file: Path) -> tuple[Rows, list[str]]:

@@ -3,7 +3,7 @@ says so and the figure is left out.
 """
 
 from stillhouse.evaluation.tasks import TASKS
-from stillhouse.receipt import numbers, several, trust_words, words
+from stillhouse.receipt import label_points, numbers, several, trust_words, words
 from stillhouse.receipt.advice import untold
 from stillhouse.receipt.attacked import attack, attack_of, corruption, plain
 from stillhouse.receipt.numbers import NBSP
@@ -140,7 +140,7 @@ def classes(receipt: Json) -> str:
     if evidence.get("errors"):
         return _errors(receipt)
     if evidence.get("several"):
-        return several.sentence(receipt)
+        return several.sentence(receipt) + label_points.sentence(receipt)
     measured = [c for c in evidence["per_class"] if c["student"]]
     if not measured:
         return "Not measured: no test row has a class."

@@ -14,6 +14,7 @@ from stillhouse.evaluation.intervals import proportion
 from stillhouse.receipt.arms import differences, exact
 from stillhouse.receipt.flips import flips_drawn, mistakes_drawn
 from stillhouse.receipt.grouped import grouped
+from stillhouse.receipt.label_points import label_points
 from stillhouse.receipt.outcomes import CONTROLS, Json, Outcomes
 from stillhouse.receipt.trust import trusted
 from stillhouse.receipt.two_classes import two_classes
@@ -57,6 +58,7 @@ def evidence(found: Outcomes, *, written_at: str, show_rows: bool) -> Json:
         else NO_MISTAKES,
         **(decided(found) if found.task.decides else NOTHING_DECIDED),
         "two_classes": two_classes(found),
+        "label_points": label_points(found),
         "trust": trusted(found, show_rows=show_rows),
         "errors": None if found.task.right_or_wrong else model_table(found),
         "several": model_table(found) if found.schema.labels else None,

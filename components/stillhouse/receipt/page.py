@@ -6,7 +6,7 @@ Every number on it comes from the receipt; every text from outside is escaped an
 import re
 from typing import Any
 
-from stillhouse.receipt import numbers, plots, several, trust_words, words
+from stillhouse.receipt import label_points, numbers, plots, several, trust_words, words
 from stillhouse.receipt.answers import answers, heading
 from stillhouse.receipt.facts import facts
 from stillhouse.receipt.figures import figures
@@ -78,6 +78,7 @@ def _context(receipt: Json) -> dict[str, Any]:
         "heading": heading(receipt),
         "figures": figures(receipt),
         "several": several.table(receipt),
+        "point_metrics": label_points.METRICS,
         "trust": trust_words.figures(receipt),
         "classes": [numbers.plain(name) for name in receipt["evidence"]["classes"]],
         "dash": DASH,

@@ -59,7 +59,18 @@ def table(receipt: Json) -> Json | None:
             for label in labels[:MOST]
         ],
         "all": len(labels),
+        "points": _points(receipt, [label["name"] for label in labels[:MOST]]),
     }
+
+
+def _points(receipt: Json, names: list[str]) -> Json | None:
+    """Return the thresholds of the labels that are shown, in that order."""
+    told = receipt["evidence"].get("label_points")
+    if not told:
+        return None
+    by_name = {label["name"]: label for label in told["labels"]}
+    kept = set(told["kept"])
+    return {**told, "labels": [{**by_name[name], "kept": name in kept} for name in names]}
 
 
 def _of(receipt: Json, who: str) -> Json:

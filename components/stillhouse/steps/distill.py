@@ -23,6 +23,7 @@ from stillhouse.distillation.settings import check as check_distill
 from stillhouse.errors import SettingsError
 from stillhouse.evaluation.evaluate import logits_of
 from stillhouse.evaluation.gain import two_way
+from stillhouse.evaluation.label_points import choose_each, filled
 from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, Task, task_of
 from stillhouse.models.macs import macs
@@ -110,7 +111,9 @@ def run(job: Job) -> Metrics:
         )
         job.timing[f"fit/{arm}/{seed}/seconds"] = round(job.clock.seconds() - began, 4)
         job.progress(len(runs), len(plan), f"{arm}, seed {seed}")
-    _write(job, runs, chosen, operating_point(read(chosen[STUDENT]), runs[SHIPPED], val))
+    settings, shipped = read(chosen[STUDENT]), runs[SHIPPED]
+    points = {**operating_point(settings, shipped, val), **label_points(settings, shipped, val)}
+    _write(job, runs, chosen, points)
     job.files.write_json("distill/transfer.json", transferred(runs[SHIPPED], chosen, material))
     return {**_scores(runs[SHIPPED], val, test), **_compared(runs, test)}
 
@@ -186,12 +189,30 @@ def operating_point(settings: Settings, shipped: Run, val: Dataset) -> dict[str,
         return {}
     told = known(val.targets)
     scores, positive = task.ranked(shipped.val[told], val.targets[told])
+    criterion = settings.threshold or "youden"
     point = {
         "positive": val.schema.classes[task.positive],
-        "criterion": settings.threshold,
-        "threshold": choose(settings.threshold, scores, positive),
+        "criterion": criterion,
+        "threshold": choose(criterion, scores, positive),
     }
     return {"operating_point": point}
+
+
+def label_points(settings: Settings, shipped: Run, val: Dataset) -> dict[str, Any]:
+    """Return from which probability on the shipped student gives each label, chosen on val alone,
+    and which labels keep one half since too few val rows have them; nothing of it where rows have
+    no several labels, or where no criterion is set.
+    """
+    names, criterion = val.schema.labels, settings.threshold
+    if not names or criterion is None:
+        return {}
+    chosen = choose_each(criterion, shipped.val, val.targets)
+    point = {
+        "criterion": criterion,
+        "thresholds": list(filled(chosen)),
+        "kept": [name for name, own in zip(names, chosen, strict=True) if own is None],
+    }
+    return {"label_points": point}
 
 
 def _write(

@@ -122,6 +122,7 @@ def run(job: Job) -> Metrics:
         judged.outcomes(job.files, test.targets, champion, moved),
         task=task,
         point=judged.operating_point(job.files, val, champion),
+        label_points=judged.label_points(job.files, val, champion),
         classes=test.schema.labels or test.schema.classes,
         slices={one.name: one.rows for one in sliced},
         unlike=judged.unlike_logits(job.files, test, judged.others(job, settings.ood, test.schema)),
@@ -152,6 +153,8 @@ def run(job: Job) -> Metrics:
     }
     if found.point is not None:
         about["operating_point"] = asdict(found.point)
+    if found.label_points:
+        about["label_points"] = dict(found.label_points)
     job.files.write_json("gate/verdict.json", {**verdict.as_dict(), **about})
     job.files.write_tensors(
         "gate/outcomes.safetensors", {**kept(found, champion), **attacked.kept()}

@@ -18,6 +18,7 @@ from stillhouse.data.schema import Schema
 from stillhouse.edge.session import Session
 from stillhouse.errors import DataError
 from stillhouse.evaluation import unlike
+from stillhouse.evaluation.label_points import choose_each, filled
 from stillhouse.evaluation.operating import choose
 from stillhouse.evaluation.tasks import Classification, task_of
 from stillhouse.gating.collect import Outcomes
@@ -46,6 +47,31 @@ def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point
     if told is None:
         return None
     task, has = cast(Classification, task_of(val.schema)), has_target(val.targets)
+    thresholds = {
+        who: choose(told["criterion"], *task.ranked(found[has], val.targets[has]))
+        for who, found in _val_answers(files, champion).items()
+    }
+    return Point(told["positive"], {**thresholds, "student": told["threshold"]})
+
+
+def label_points(
+    files: StepFiles, val: Dataset, champion: Champion
+) -> dict[str, tuple[float, ...]]:
+    """Return from which probability on each model gives each of several labels: the student where
+    `distill` chose it, the others by the same criterion, on val; empty where nothing was chosen.
+    """
+    told = files.read_json("distill/student.json").get("label_points")
+    if told is None:
+        return {}
+    thresholds = {
+        who: filled(choose_each(told["criterion"], found, val.targets))
+        for who, found in _val_answers(files, champion).items()
+    }
+    return {**thresholds, "student": tuple(told["thresholds"])}
+
+
+def _val_answers(files: StepFiles, champion: Champion) -> dict[str, Tensor]:
+    """Return what every model but the student answers to val's rows [N val, C]."""
     arms = files.read_tensors("distill/outcomes.safetensors")
     logits = {"teacher": files.read_tensors("teacher/outcomes.safetensors")["val_logits"]}
     logits |= {
@@ -53,13 +79,7 @@ def operating_point(files: StepFiles, val: Dataset, champion: Champion) -> Point
         for arm in ("none", "hard")
         if (name := f"{arm}/{SHIPPED_SEED}/val_logits") in arms
     }
-    if champion.val_logits is not None:
-        logits["champion"] = champion.val_logits
-    thresholds = {
-        who: choose(told["criterion"], *task.ranked(found[has], val.targets[has]))
-        for who, found in logits.items()
-    }
-    return Point(told["positive"], {**thresholds, "student": told["threshold"]})
+    return logits if champion.val_logits is None else {**logits, "champion": champion.val_logits}
 
 
 def outcomes(
