@@ -1,4 +1,4 @@
-from stillhouse.receipt.words import headline
+from stillhouse.receipt.words import headline, kept
 
 
 def test_a_promoted_student_is_said_to_replace_the_champion(made):
@@ -6,6 +6,18 @@ def test_a_promoted_student_is_said_to_replace_the_champion(made):
     assert told.word == "Promoted"
     assert told.lead.startswith("Student 3f9c2e1a replaces version\u00a06.")
     assert told.aside == "What this does not say"
+
+
+def test_a_student_that_is_larger_than_its_teacher_is_called_that(made):
+    receipt = made("promoted").receipt
+    own = receipt["student"]["parameters"]
+    for parameters, words in (
+        (40 * own, "at 1/40 of its parameters"),
+        (own, "with 1.0 times its parameters"),
+        (own / 4, "with 4.0 times its parameters (the teacher is the smaller model)"),
+    ):
+        told = kept({**receipt, "teacher": {**receipt["teacher"], "parameters": parameters}})
+        assert told.endswith(words)
 
 
 def test_the_first_version_replaces_nothing(made):

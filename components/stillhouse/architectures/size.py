@@ -42,7 +42,9 @@ def sentence(sizes: Iterable[Size], teacher: int) -> str:
     weights = _range([size.parameters for size in found])
     work = _range([size.macs for size in found])
     large = (
-        " It is no smaller than its teacher." if teacher and found[-1].parameters >= teacher else ""
+        " It is no smaller than its teacher, which could be shipped as it is."
+        if teacher and found[-1].parameters >= teacher
+        else ""
     )
     beside = f"; its teacher has {teacher:,}" if teacher else ""
     return f"The student has {weights} parameters and {work} MACs a row{beside}.{large}"

@@ -98,12 +98,10 @@ def kept(receipt: Json) -> str:
     if not teacher["parameters"] or not student["parameters"]:
         return sentence
     ratio = teacher["parameters"] / student["parameters"]
-    size = (
-        f"at 1/{ratio:.0f} of its parameters"
-        if ratio >= 1.5
-        else f"with {numbers.fixed(1 / ratio)} times its parameters"
-    )
-    return f"{sentence} {size}"
+    if ratio >= 1.5:
+        return f"{sentence} at 1/{ratio:.0f} of its parameters"
+    larger = " (the teacher is the smaller model)" if ratio < 1 else ""
+    return f"{sentence} with {numbers.fixed(1 / ratio)} times its parameters{larger}"
 
 
 def _promoted(receipt: Json, found: list[Ruled]) -> tuple[str, list[Line]]:
