@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
@@ -164,6 +165,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def too_many(self, asked: Speech) -> None:
         self._send(429, b"", Retry_After="7")
+
+    def too_many_until(self, asked: Speech) -> None:
+        later = format_datetime(datetime.now(UTC) + timedelta(seconds=20), usegmt=True)
+        self._send(429, b"", Retry_After=later)
+
+    def too_many_today(self, asked: Speech) -> None:
+        self._send(429, b"", Retry_After="3600")
 
     def broken(self, asked: Speech) -> None:
         self._send(500, b"oops")

@@ -153,6 +153,21 @@ def test_it_waits_as_long_as_the_server_asks(server: Server, rows: Dataset) -> N
     assert asked._clock.seconds() == pytest.approx(7, abs=0.1)
 
 
+def test_it_waits_until_the_time_that_the_server_names(server: Server, rows: Dataset) -> None:
+    server.behave, server.times = "too_many_until", 1
+    asked = oracle(server, rows)
+    ask(asked, rows.take(torch.arange(2)))
+    assert asked._clock.seconds() == pytest.approx(20, abs=2)
+
+
+def test_a_server_that_wants_to_be_left_alone_for_long_is(server: Server, rows: Dataset) -> None:
+    server.behave, server.times = "too_many_today", 1
+    asked = oracle(server, rows)
+    with pytest.raises(ServerUnreachable, match="left alone for 3,600 s: HTTP 429"):
+        ask(asked, rows.take(torch.arange(2)))
+    assert (asked._clock.seconds(), len(server.requests)) == (0, 1)
+
+
 def test_no_more_requests_a_second_than_allowed(server: Server, rows: Dataset) -> None:
     asked = oracle(server, rows, rate=0.5)
     ask(asked, rows)

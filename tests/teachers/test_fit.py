@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stillhouse import config
-from stillhouse.errors import SettingsError, SourceError, UsageError
+from stillhouse.errors import DataError, SettingsError, SourceError, UsageError
 from stillhouse.evaluation.metrics import accuracy
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.fit import Fit
@@ -30,6 +30,13 @@ def test_it_learns_and_what_it_stored_answers_the_same(lesson: Callable[[], Less
     torch.testing.assert_close(
         ask(oracle, given.val), oracle.module(given.val.inputs).detach(), rtol=0, atol=0
     )
+
+
+def test_without_a_label_nothing_is_learned(lesson: Callable[[], Lesson]) -> None:
+    given = lesson()
+    blank = replace(given.train, targets=torch.full_like(given.train.targets, -1))
+    with pytest.raises(DataError, match="no row has a target to learn from"):
+        make(epochs=1).learn(replace(given, train=blank))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(

@@ -90,6 +90,13 @@ def test_what_is_for_classes_is_refused_by_name(tmp_path: Path, spec: dict[str, 
         taught(lesson(tmp_path), name="sklearn", **spec)
 
 
+def test_votes_count_classes_and_no_quantities(tmp_path: Path):
+    boosted = {"name": "sklearn", "trees": 2}
+    taught(lesson(tmp_path), **boosted)
+    with pytest.raises(SettingsError, match=r"votes count the one class .* this is a quantity"):
+        taught(lesson(tmp_path), name="votes", of=boosted)
+
+
 def test_a_line_of_quantities_is_refused_classes(tmp_path: Path, lesson: Callable[[], Lesson]):
     with pytest.raises(SettingsError, match="cannot tell classes"):
         taught(lesson(), name="sklearn", estimator="linear_regression")

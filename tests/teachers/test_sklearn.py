@@ -9,7 +9,7 @@ import torch
 from stillhouse import config
 from stillhouse.data.dataset import Dataset
 from stillhouse.data.schema import Feature, Schema
-from stillhouse.errors import Corrupt, SettingsError, SourceError
+from stillhouse.errors import Corrupt, DataError, SettingsError, SourceError
 from stillhouse.evaluation.metrics import accuracy
 from stillhouse.teachers.ask import ask
 from stillhouse.teachers.sklearn import Sklearn
@@ -86,6 +86,21 @@ def test_missing_cells_and_categories_are_used(tmp_path: Path, settings: dict[st
     teacher = make({**settings, "trees": 40} if "trees" in settings else settings)
     oracle = teacher.recall(teacher.learn(given), given.train.schema)
     assert accuracy(ask(oracle, given.val), given.val.targets) > 0.8
+
+
+@EACH
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [(-1, "no row has a target to learn from"), (1, "every row with a target is")],
+)
+def test_labels_that_teach_nothing_are_refused(
+    tmp_path: Path, settings: dict[str, object], targets: int, said: str
+) -> None:
+    given = table_lesson(tmp_path)
+    blank = replace(given.train, targets=torch.full_like(given.train.targets, targets))
+    with pytest.raises(DataError, match=said):
+        make(settings).learn(replace(given, train=blank))
+    make(settings).learn(given)
 
 
 @EACH

@@ -2,8 +2,13 @@
 name. What a quantity is told by (its mean, or its quantiles) is matched likewise.
 """
 
+from torch import Tensor
+
+from stillhouse.data.dataset import known
 from stillhouse.data.schema import Schema
-from stillhouse.errors import SourceError, nearest
+from stillhouse.errors import DataError, SourceError, nearest
+
+ELSEWHERE = "or bring a teacher that has learned elsewhere (onnx, predictions, …)."
 
 
 def order(names: tuple[str, ...], schema: Schema, *, where: str) -> list[int]:
@@ -62,3 +67,27 @@ def require_count(found: int, schema: Schema, *, where: str) -> None:
         where=where,
         fix=f"Bring a teacher of these {what}.",
     )
+
+
+def require_examples(targets: Tensor, schema: Schema) -> None:
+    """Refuse targets from which nothing can be learned.
+
+    Args:
+        targets: Of the rows that a teacher is to learn from, [N] or [N, L].
+        schema: The data's.
+
+    Raises:
+        DataError: None is known, or all known ones are the same class.
+    """
+    told = targets[known(targets)]
+    if not len(told):
+        raise DataError(
+            "no row has a target to learn from.", where="train", fix=f"Label some, {ELSEWHERE}"
+        )
+    if schema.classes and bool((told == told[0]).all()):
+        raise DataError(
+            f"every row with a target is '{schema.classes[int(told[0])]}': there is nothing to "
+            "tell apart.",
+            where="train",
+            fix=f"Label rows of another class too, {ELSEWHERE}",
+        )

@@ -222,7 +222,7 @@ class Asked(Oracle):
                 if reply.status == 200:
                     return reply.data
                 why = self._judge(reply)
-                wait = reply.wait or wait
+                wait = self._patience(reply, why) or wait
             if number + 1 < self._settings.tries:
                 self._clock.sleep(min(wait, LONGEST_WAIT))
         raise ServerUnreachable(
@@ -230,6 +230,17 @@ class Asked(Oracle):
             where=self._settings.shown,
             fix=f"{len(self._purse)} answers are kept; the same command goes on from there.",
         )
+
+    def _patience(self, reply: Reply, why: str) -> float | None:
+        """Return for how long the server asks to be left alone, where that can be waited for."""
+        if reply.wait is not None and reply.wait > LONGEST_WAIT:
+            raise ServerUnreachable(
+                f"the endpoint asks to be left alone for {reply.wait:,.0f} s: {why}.",
+                where=self._settings.shown,
+                fix=f"{len(self._purse)} answers are kept; the same command goes on from there, "
+                "later.",
+            )
+        return reply.wait
 
     def _post(self, body: bytes, rows: int) -> Reply:
         settings = self._settings

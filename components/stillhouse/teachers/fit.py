@@ -15,6 +15,7 @@ from stillhouse.evaluation.tasks import task_of
 from stillhouse.evaluation.weights import ClassWeights, class_weights
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
+from stillhouse.teachers.classes import require_examples
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.training.fit import fit
 from stillhouse.training.objective import Labels
@@ -62,6 +63,7 @@ class Fit(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         schema = lesson.train.schema
+        require_examples(lesson.train.targets, schema)
         normalize = Normalize.fit(lesson.train.inputs, schema)
         settings = replace(self.settings, seed=self.settings.seed + lesson.seed)
         model = build_classifier(

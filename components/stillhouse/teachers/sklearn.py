@@ -14,7 +14,7 @@ from stillhouse.data.dataset import known
 from stillhouse.data.schema import Schema
 from stillhouse.errors import Corrupt, SettingsError
 from stillhouse.evaluation.tasks import task_of
-from stillhouse.teachers.classes import require_count
+from stillhouse.teachers.classes import require_count, require_examples
 from stillhouse.teachers.estimators import Kind, Model, require_task, trained
 from stillhouse.teachers.teacher import Lesson, Oracle, Teacher
 from stillhouse.workspace import dump_json, dump_tensors, parse_tensors
@@ -77,6 +77,7 @@ class Sklearn(Teacher):
 
         schema, model = lesson.train.schema, replace(self.model, seed=self.model.seed + lesson.seed)
         require_task(model, schema)
+        require_examples(lesson.train.targets, schema)
         there = known(lesson.train.targets)
         inputs, targets = lesson.train.inputs[there], lesson.train.targets[there]
         made = trained(model, inputs, targets, schema)

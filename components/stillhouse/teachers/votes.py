@@ -57,9 +57,10 @@ class Votes(Teacher):
 
     def learn(self, lesson: Lesson) -> Mapping[str, bytes]:
         train = lesson.train
-        if train.schema.labels:
+        if not train.schema.classes:
             raise SettingsError(
-                "votes count the one class that a teacher names, and rows have several labels.",
+                "votes count the one class that a teacher names, and "
+                f"{'rows have several labels' if train.schema.labels else 'this is a quantity'}.",
                 where="teacher.name",
                 fix="Bring the model itself (onnx, endpoint), or its probabilities.",
             )

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -135,7 +136,7 @@ def _exchange(
                 raise TimeoutError
             return Reply(
                 response.status,
-                _seconds(response.getheader("Retry-After")),
+                _seconds(response.getheader("Retry-After"), response.getheader("Date")),
                 (response.getheader("Location") or "")[:200],
                 data,
             )
@@ -170,5 +171,16 @@ def _connect(address: Address, deadline: _Deadline, seconds: float) -> Any:
     raise error
 
 
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None
+def _seconds(text: str | None, now: str | None) -> float | None:
+    """Return how long `Retry-After` asks us to wait, in seconds or until a time by the server's own
+    clock.
+    """
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        until, since = (parsedate_to_datetime(each or "") for each in (text, now))
+        return max(0.0, (until - since).total_seconds())
+    except (ValueError, TypeError):  # no times, or one of them without a zone
+        return None
