@@ -15,6 +15,7 @@ from stillhouse.pipeline import settings as project
 from stillhouse.pipeline.predict import threshold
 from stillhouse.receipt.answers import answers
 from stillhouse.receipt.card import card
+from stillhouse.receipt.page import page as page_of
 from stillhouse.receipt.summary import summary, text
 from stillhouse.steps import all as steps
 from stillhouse.workspace import Workspace, load_tensors
@@ -201,7 +202,21 @@ def test_where_a_criterion_is_set_each_label_has_a_threshold_that_val_chose(tmp_
     assert "\u2068war\u2069 keeps one half: fewer than 10 validation rows have it" in said
     page = (tmp_path / "artifacts/report/receipt.html").read_text()
     assert "<small>keeps one half</small>" in page
-    assert "sensitivity at least 0.9, on the validation rows" in page
+    assert "chosen on the validation rows (sensitivity at least 0.9)" in page
+    assert "where at least 10 of them have the label" in page
+
+
+def test_a_receipt_of_several_labels_from_before_is_still_a_page(tmp_path):
+    walk(tmp_path, news(tmp_path))
+    told = receipt(tmp_path)
+    del told["evidence"]["label_points"]
+    told["evidence"]["trust"] = None
+    for model in told["evidence"]["several"]:
+        del model["ece"]
+        for label in model["per_label"]:
+            del label["ece"]
+    assert "Label, the weakest first" in page_of(told)
+    assert threshold(told) is None
 
 
 @pytest.mark.parametrize(
