@@ -90,6 +90,26 @@ def test_cuts_are_made_once_and_hold_for_other_rows():
     assert (inner == 1).all()  # the four quarters cover every age once
 
 
-@pytest.mark.parametrize("values", [np.full(50, 3.0), np.full(50, np.nan)])
+@pytest.mark.parametrize(
+    "step", [1.0, 1e-3, 1e-4], ids=["four digits", "seven digits", "eight digits"]
+)
+@pytest.mark.parametrize("count", [5, 300])
+def test_no_two_slices_of_a_column_are_called_alike(step, count):
+    values = 1000 + step * np.arange(count).repeat(1 + 300 // count)
+    made = cuts({"x": values})
+    assert len(made) >= 5
+    assert len({cut.name for cut in made}) == len(made)
+
+
+def test_few_digits_are_told_where_they_tell_numbers_apart():
+    made = cuts({"x": np.linspace(0, 1, 1001) / 3})
+    assert "0.08333 < x ≤ 0.1667" in {cut.name for cut in made}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.full(50, 3.0), np.full(50, np.nan), 0.9988 + 5e-8 * np.arange(50) / 50],
+    ids=["one value", "no value", "only rounding differs"],
+)
 def test_a_column_that_says_nothing_has_no_range(values):
     assert [cut.name for cut in cuts({"x": values}) if not cut.missing] == []

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stillhouse.data.dataset import Dataset
 
 MAX_FEATURES = 256
+ROUNDING = 1e-6  # of the deviation: a mean that is less is that of rows centred in float32
 PER_CHANNEL = ("mean", "std", "step")
 AT_ONCE = 4096  # rows; the differences of all images at once would take their memory again
 
@@ -79,10 +80,11 @@ def _mean_std_step(inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     axes = tuple(range(2, inputs.ndim))
     steps = [np.abs(np.diff(inputs, axis=axis)).reshape(*flat.shape[:2], -1) for axis in axes]
     step = np.concatenate(steps, axis=2) if inputs.ndim > 2 else np.zeros_like(flat)
+    mean, deviation = flat.mean(axis=2, dtype=np.float64), flat.std(axis=2, dtype=np.float64)
     return np.stack(
         [
-            flat.mean(axis=2, dtype=np.float64),
-            flat.std(axis=2, dtype=np.float64),
+            np.where(np.abs(mean) <= ROUNDING * deviation, 0.0, mean),
+            deviation,
             step.mean(axis=2, dtype=np.float64) if step.shape[2] else np.zeros(flat.shape[:2]),
         ],
         axis=2,

@@ -17,6 +17,9 @@ EDGES = (0.25, 0.5, 0.75)  # quantiles between which a number's range is cut
 TAILS = (0.02, 0.05)  # of the rows, at either end of the range
 LEAST_SHARE = 0.01  # of the rows: a rarer category, as every smaller slice, is an anecdote
 NEAR = 1e-9
+EXACT = 17  # digits that tell every float from its neighbours
+# Of a measure's largest value: what differs by no more is the rounding of float32.
+ROUNDING = 1.2e-7
 
 
 @dataclass(frozen=True)
@@ -134,31 +137,50 @@ def _of_values(family: str, values: NDArray[Any]) -> list[Cut]:
         common = counts >= LEAST_SHARE * len(values)
         ordered = sorted(zip(-counts[common], different[common].tolist(), strict=True))
         return [Cut(f"{family} = {name}", family, value=name) for _, name in ordered]
-    if len(different) == 1:
+    if different[-1] - different[0] <= ROUNDING * abs(different[[0, -1]]).max():
         return []
     if len(different) <= FEW:
-        return [Cut(f"{family} = {v:.4g}", family, value=float(v)) for v in different]
+        said = _said(different.tolist())
+        return [Cut(f"{family} = {said[v]}", family, value=float(v)) for v in different.tolist()]
     inner, lows, highs = (
         [float(edge) for edge in np.quantile(values.astype(float), where)]
         for where in (EDGES, TAILS, [1 - share for share in TAILS])
     )
-    ends = [None, *inner, None]
+    said = _said([*inner, *lows, *highs])
+
+    def cut(low: float | None, high: float | None) -> Cut:
+        below = "" if low is None else said[low]
+        above = "" if high is None else said[high]
+        return Cut(_range(family, below, above), family, low, high)
+
     told = [
-        Cut(_range(family, low, high), family, low, high)
-        for low, high in itertools.pairwise(ends)
+        cut(low, high)
+        for low, high in itertools.pairwise([None, *inner, None])
         if low is None or high is None or high - low > NEAR
     ]
     return [
-        *(Cut(_range(family, None, low), family, None, low) for low in dict.fromkeys(lows)),
+        *(cut(None, low) for low in dict.fromkeys(lows)),
         *told,
-        *(Cut(_range(family, high, None), family, high, None) for high in dict.fromkeys(highs)),
+        *(cut(high, None) for high in dict.fromkeys(highs)),
     ]
 
 
-def _range(family: str, low: float | None, high: float | None) -> str:
-    if low is None:
-        return f"{family} ≤ {high:.4g}"
-    return f"{family} > {low:.4g}" if high is None else f"{low:.4g} < {family} ≤ {high:.4g}"
+def _said(numbers: Sequence[float]) -> dict[float, str]:
+    """Return numbers in words, in so many digits that no two of them are called alike: a slice is
+    known by its name.
+    """
+    several = set(numbers)
+    for digits in range(4, EXACT):
+        said = {number: f"{number:.{digits}g}" for number in several}
+        if len(set(said.values())) == len(several):
+            return said
+    return {number: f"{number:.{EXACT}g}" for number in several}
+
+
+def _range(family: str, low: str, high: str) -> str:
+    if not low:
+        return f"{family} ≤ {high}"
+    return f"{low} < {family} ≤ {high}" if high else f"{family} > {low}"
 
 
 def _absent(values: NDArray[Any]) -> NDArray[np.bool_]:
