@@ -170,7 +170,7 @@ def _doubts(baseline: Baseline, dataset: Dataset) -> tuple[str, ...]:
     if baseline.name == LINE and dataset.schema.kind == "table":
         return (
             f"{LINE} does as well on held-out rows as gradient boosting: it may be all that is "
-            "needed, and is the teacher here.",
+            "needed.",
         )
     return ()
 
