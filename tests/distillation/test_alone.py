@@ -123,6 +123,11 @@ class Half(nn.Module):
         return torch.where(rows[:, :1] > 0, torch.nan, 0.0).expand(-1, 3)
 
 
+class Choosy(nn.Module):
+    def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
+        return rows * mask
+
+
 class Told(nn.Module):
     """A model that returns its logits in a form of its own."""
 
@@ -146,6 +151,7 @@ class Told(nn.Module):
         ({"inputs": DATA.inputs.half()}, DataError, r"torch.float16.*inputs.float\(\)"),
         ({"targets": torch.full((120,), 3)}, DataError, "between 3 and 3, but there are 3 classes"),
         ({"student": nn.Linear(4, 5)}, DataError, "the teacher answers 3 classes, the student"),
+        ({"teacher": Choosy()}, DataError, "the teacher cannot take rows .* argument: 'mask'"),
         ({"teacher": Half()}, DataError, "no finite answer for"),
         ({"teacher": nn.Flatten(0)}, DataError, "not \\[N, C\\]"),
         ({"teacher": Told(lambda z: (z, z))}, DataError, "teacher: a model returns tuple"),
@@ -202,6 +208,34 @@ def test_what_does_not_fit_is_refused(change: dict[str, object], error: type[Exc
     distill(**good)
     with pytest.raises(error, match=said):
         distill(**{**good, **change})
+
+
+class Aside(nn.Module):
+    """A model that answers in a form of its own while it is trained."""
+
+    def __init__(self, form: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.net, self.form = model(8, 1), form
+
+    def forward(self, rows: Tensor) -> object:
+        return self.form(self.net(rows)) if self.training else self.net(rows)
+
+
+@pytest.mark.parametrize("method", ["kd", {"name": "srd", "layer": "net.1", "teacher_layer": "1"}])
+def test_a_student_that_answers_otherwise_in_training_is_refused(method: str | dict[str, str]):
+    def learn(form: Callable[[Tensor], object]) -> nn.Module:
+        return distill(taught(), Aside(form), DATA.inputs, method=method, epochs=1)
+
+    learn(lambda z: z)
+    with pytest.raises(DataError, match=r"in training the student answers tuple .*aux_logits"):
+        learn(lambda z: (z, z))
+    with pytest.raises(DataError, match=r"in training the student answers \[3\] for 120 rows"):
+        learn(lambda z: z.mean(0))
+
+
+def test_a_student_whose_answers_have_no_gradient_is_refused():
+    with pytest.raises(UsageError, match="the loss has no gradient"):
+        distill(taught(), Aside(Tensor.detach), DATA.inputs, epochs=1)
 
 
 @pytest.mark.parametrize("method", ["kd", "srd", "crd", "embedding"])

@@ -14,6 +14,8 @@ from stillhouse.teachers.probabilities import are_probabilities
 from stillhouse.teachers.probe import other_order
 
 KINDS: dict[int, Kind] = {1: "table", 2: "series", 3: "image"}  # by the axes of a row
+# What models say of rows that do not fit: torch of shapes and types, others of what they lack.
+UNFIT = (RuntimeError, TypeError, ValueError, LookupError, AttributeError)
 PRECISIONS = (torch.float32, torch.float64)
 TRIED = 2  # rows that the student is asked about: it has learned nothing yet
 
@@ -80,9 +82,10 @@ def _logits(who: str, model: nn.Module, inputs: Tensor) -> Tensor:
     except DataError as error:
         error.where = who
         raise
-    except RuntimeError as error:  # torch's word for shapes and types that do not fit
+    except UNFIT as error:
         raise DataError(
-            f"the {who} cannot take rows {list(inputs.shape)}, {inputs.dtype}: {error}",
+            f"the {who} cannot take rows {list(inputs.shape)}, {inputs.dtype}: "
+            f"{str(error).partition(chr(10))[0][:200].rstrip('.')}.",
             where=who,
             fix="Give rows of its shape and type.",
         ) from error

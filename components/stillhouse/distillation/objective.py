@@ -120,6 +120,7 @@ class Distillation(Objective):
         student = (
             model.outputs(inputs) if self._taps is None else self._taps.of_student(model, inputs)
         )
+        _require_logits(student.logits, len(batch.rows))
         teacher = self._teacher(batch, student, inputs)
         batch, student = standard(model, batch), _standard(model, student)
         teacher = None if teacher is None else _standard(model, teacher)
@@ -247,6 +248,21 @@ def flattened(batch: Batch) -> Batch:
         targets=batch.targets.flatten(),
         labelled=batch.labelled.flatten(),
         rows=batch.rows.flatten(),
+    )
+
+
+def _require_logits(told: object, rows: int) -> None:
+    """A net may answer otherwise in training than when it is asked, as those with auxiliary heads
+    do.
+    """
+    if isinstance(told, Tensor) and told.ndim == 2 and len(told) == rows:
+        return
+    found = list(told.shape) if isinstance(told, Tensor) else type(told).__name__
+    raise DataError(
+        f"in training the student answers {found} for {rows} rows, not [N, C].",
+        where="student",
+        fix="Switch its further outputs off (such as aux_logits=False), or wrap it in a module "
+        "that leaves them out.",
     )
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from stillhouse.data.dataset import Dataset
-from stillhouse.errors import SettingsError, TrainingFailed
+from stillhouse.errors import SettingsError, TrainingFailed, UsageError
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch
 from stillhouse.training.objective import Objective
@@ -78,6 +79,21 @@ def not_finite(
         f"the {what} is not finite at row{'s' if len(rows) > 1 else ''} {some}.",
         where=where,
         fix="Look at their inputs and at the teacher's answers to them.",
+    )
+
+
+def require_slope(loss: Tensor, batch: Batch) -> None:
+    """Refuse a loss that does not depend on anything that is trained.
+
+    Raises:
+        UsageError: It does not.
+    """
+    if loss.requires_grad:
+        return
+    raise UsageError(
+        "the loss has no gradient: nothing that is trained takes part in it.",
+        where=f"training, step {batch.step}",
+        fix="Look for a detach() or no_grad() in the model's forward, and for frozen weights.",
     )
 
 

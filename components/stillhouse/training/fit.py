@@ -9,7 +9,7 @@ from torch import nn
 from stillhouse.data.dataset import Dataset
 from stillhouse.failpoints import failpoint
 from stillhouse.models.classifier import Classifier
-from stillhouse.training.blame import naming_lone_rows, not_finite
+from stillhouse.training.blame import naming_lone_rows, not_finite, require_slope
 from stillhouse.training.objective import Objective
 from stillhouse.training.pace import Pace, lay
 from stillhouse.training.randomness import own_random_state
@@ -79,6 +79,7 @@ def fit(
     Raises:
         TrainingFailed: Loss or gradient is NaN or infinite; the message names the rows.
         DataError: There is no row to learn from.
+        UsageError: The loss has no gradient.
         SettingsError: The optimiser does not fit, patience has no labelled val row to look at, or
             batch norm gets one row.
     """
@@ -93,6 +94,7 @@ def fit(
             loss = objective(asked, batch)
             if not math.isfinite(found := loss.item()):
                 raise not_finite("loss", model, objective, batch, train)
+            require_slope(loss, batch)
             run.optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             ranks.add_up(model)
