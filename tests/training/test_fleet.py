@@ -15,6 +15,8 @@ from torch import Tensor
 from training.killed_fleet import IMAGES, NETS, TABLE, Poisoned, learned, members, rows_of, shaped
 
 from stillhouse.data.dataset import Dataset
+from stillhouse.distillation.arms import objective
+from stillhouse.distillation.objective import Distillation
 from stillhouse.errors import TrainingFailed
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.normalize import Normalize
@@ -165,6 +167,25 @@ def test_a_fleet_that_is_killed_within_a_batch_goes_on_to_the_same_bits(tmp_path
     assert int(load_tensors(place)["step"]) == 10
     assert learned(place) == learned(None)
     assert learned(place) == learned(None)  # killed after its end: nothing is left to do
+
+
+def test_what_selectors_gave_is_counted_over_a_stop(tmp_path: Path) -> None:
+    answers = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
+    section = {"selector": {"name": "uncertain"}, "method": {"name": "kd"}}
+
+    def counted(until: float, checkpoint: Path | None) -> list[Tensor]:
+        own = members(NETS[0], TABLE, torch.float32)
+        own = [
+            dataclasses.replace(m, objective=objective("student", section, answers)) for m in own
+        ]
+        fit_together(own, TABLE, TABLE, until=until, checkpoint=checkpoint)
+        told = [m.objective.transfer() for m in own if isinstance(m.objective, Distillation)]
+        return [part for each in told if each is not None for part in each]
+
+    place = tmp_path / "fleet.safetensors"
+    counted(0.5, place)
+    for whole, stopped in zip(counted(1.0, None), counted(1.0, place), strict=True):
+        assert torch.equal(whole, stopped)
 
 
 class Nosy(Objective):

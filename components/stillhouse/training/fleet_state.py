@@ -194,6 +194,9 @@ class Fleet:
         }
         if self.average is not None:
             held["average"] = self.average
+        for at in self.alive:
+            state = self.members[at].objective.state_dict()
+            held |= disk.under(f"objective/{self.digests[at]}", state)
         for at, error in self.failed.items():
             told = f"{error.what}\n{error.where}\n{error.fix}".encode()
             held[f"failed/{self.digests[at]}"] = torch.tensor(list(told), dtype=torch.uint8)
@@ -234,6 +237,9 @@ class Fleet:
             moment.copy_(held[f"moments/{name}"][at])
         if self.average is not None:
             self.average.copy_(held["average"][at])
+        for place in self.alive:
+            state = disk.inside(held, f"objective/{self.digests[place]}")
+            self.members[place].objective.load_state_dict(state)
         for generator, state in zip(self.stack.generators, held["generators"][at], strict=True):
             generator.set_state(state.clone())  # torch crashes on a row of a larger tensor
         self.descent.steps = int(held["step"])

@@ -21,8 +21,8 @@ class Objective(nn.Module):
 
     Attributes:
         answer_alone: Whether `forward` asks the model once, about the batch's own inputs, looks at
-            nothing but the answer, draws nothing and remembers nothing: then many models can be
-            trained together.
+            nothing but the answer and draws nothing: then many models can be trained together.
+            What it remembers has to be in its state dict, and no part of the loss.
     """
 
     answer_alone: bool = False
