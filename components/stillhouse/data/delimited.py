@@ -141,12 +141,21 @@ def _rows(text: str, delimiter: str, where: str) -> Iterator[tuple[int, list[str
 
 def _delimiter(text: str, target: str, where: str) -> str:
     """Return the delimiter under which the header has the target, else the one that finds most
-    columns.
+    columns. Between quoted names no other one can stand.
+
+    Raises:
+        SourceError: The header can be read under none.
     """
-    found = {}
+    found, refusals = {}, []
     for at, delimiter in enumerate(DELIMITERS):
-        _, header = next(_rows(text, delimiter, where))
+        try:
+            _, header = next(_rows(text, delimiter, where))
+        except SourceError as error:
+            refusals.append(error)
+            continue
         found[delimiter] = (target in header, len(header), -at)
+    if not found:
+        raise refusals[0]
     return max(found, key=lambda delimiter: found[delimiter])
 
 

@@ -10,6 +10,7 @@ from stillhouse.data.notices import ColumnLeftOut
 from stillhouse.errors import SettingsError, SourceError
 
 GOOD = "a,b,label\n" + "".join(f"{i},{i + 0.5},{'xy'[i % 2]}\n" for i in range(20))
+QUOTED = GOOD.replace("a,b,label", '"a","b","label"')
 
 
 def read(folder: Path, content: str | bytes, **settings: object) -> Dataset:
@@ -59,14 +60,44 @@ def test_a_given_kind_replaces_the_inferred_one(tmp_path: Path) -> None:
         GOOD.replace("a,b,label", " a , b ,label "),
         GOOD.rstrip("\n"),
         gzip.compress(GOOD.encode()),
+        QUOTED,
+        QUOTED.replace(",", ";"),
+        QUOTED.replace(",", "\t"),
+        '"a"' + GOOD[1:],
     ],
-    ids=["bom", "semicolons", "tabs", "crlf", "blank lines", "spaces", "no last newline", "gzip"],
+    ids=[
+        "bom",
+        "semicolons",
+        "tabs",
+        "crlf",
+        "blank lines",
+        "spaces",
+        "no last newline",
+        "gzip",
+        "quoted names",
+        "quoted names and semicolons",
+        "quoted names and tabs",
+        "the first name quoted",
+    ],
 )
 def test_odd_but_legal_files_read_the_same(tmp_path: Path, content: str | bytes) -> None:
     found = read(tmp_path, content)
     assert [f.name for f in found.schema.features] == ["a", "b"]
     assert found.inputs[3].tolist() == [3.0, 3.5]
     assert len(found) == 20
+
+
+def test_row_names_as_r_writes_them_are_no_feature(tmp_path: Path) -> None:
+    lines = "".join(f'"{i + 1}",{i},"{"xy"[i % 2]}"\n' for i in range(20))
+    with pytest.warns(ColumnLeftOut):
+        found = read(tmp_path, '"","a","label"\n' + lines)
+    assert [f.name for f in found.schema.features] == ["a"]
+    assert found.classes == ("x", "y")
+
+
+def test_a_quote_that_never_closes_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="Quotes must close"):
+        read(tmp_path, '"a,b,label\n1,2,x\n')
 
 
 def test_quoted_delimiters_line_breaks_and_other_alphabets_are_kept(tmp_path: Path) -> None:

@@ -345,9 +345,13 @@ def _why_not(column: Column, unnamed: bool) -> str:
     """Return why a column is no feature; empty if it is one."""
     if all(cell is None for cell in column.cells):
         return "it has no value in any row"
-    if unnamed and all(cell == str(at) for at, cell in enumerate(column.cells)):
+    if unnamed and any(_counts_from(first, column.cells) for first in (0, 1)):  # pandas', R's
         return "it has no name and counts the rows"
     return ""
+
+
+def _counts_from(first: int, cells: Sequence[str | None]) -> bool:
+    return all(cell == str(first + at) for at, cell in enumerate(cells))
 
 
 def require_all(column: Column, what: str) -> None:
