@@ -1,4 +1,5 @@
 import math
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -51,6 +52,16 @@ def test_a_setting_that_does_not_fit_is_refused_with_its_place(given, said):
     with pytest.raises(SettingsError, match=said) as caught:
         config.build(Knobs, given, where="distill")
     assert "distill" in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "written"), [("1e-3", "1.0e-3"), ("2.5E4", "2.5e+4")])
+def test_a_number_that_yaml_takes_for_text_is_told_how_to_write(text: str, written: str):
+    assert parse(f"x: {text}") == {"x": text}
+    with pytest.raises(SettingsError, match=re.escape(f"'{text}' is text: YAML wants a point")):
+        config.build(Knobs, {"temperature": text}, where="k")
+    with pytest.raises(SettingsError, match=re.escape(f"Write {written}, or")):
+        config.ends({"float": [0.0, text]}, "k")
+    config.build(Knobs, parse(f"temperature: {written}"), where="k")
 
 
 def test_set_lays_a_value_over_the_file_without_touching_it():

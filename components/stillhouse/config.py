@@ -6,6 +6,7 @@ A dataclass or a plugin's constructor is the schema: its annotations give types 
 
 import inspect
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -42,6 +43,7 @@ InputFile = Annotated[str, IsInput()]
 Spec = Mapping[str, Any]
 """A plugin in params.yaml: `{name: kd, temperature: 4}`."""
 
+EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")  # 1e-3, which YAML 1.1 takes for text
 SPACE_KINDS = ("float", "int", "choice")
 
 
@@ -84,6 +86,9 @@ def ends(space: Mapping[str, Any], where: str) -> list[Any]:
         )
     if kind == "choice":
         return values
+    for value in values:
+        if _is_decimal(value):
+            raise _pointless(value, where)
     wanted = (int,) if kind == "int" else (int, float)
     if (
         not all(
@@ -258,11 +263,28 @@ def _explain(error: ValidationError, where: str) -> SettingsError:
             where=place,
             fix="Write its settings by name, such as {name: …}.",
         )
+    if first["type"] in ("float_type", "int_type") and _is_decimal(first["input"]):
+        return _pointless(first["input"], place)
     said = first["msg"].replace("Input should be", "must be")
     return SettingsError(
         f"{said}, not {first['input']!r}.",
         where=place,
         fix="Mend it where it is set: in params.yaml, in --set or in the call.",
+    )
+
+
+def _is_decimal(value: object) -> bool:
+    return isinstance(value, str) and EXPONENT.fullmatch(value) is not None
+
+
+def _pointless(text: str, where: str) -> SettingsError:
+    number, _, power = text.lower().partition("e")
+    sign = "" if power[0] in "+-" else "+"
+    written = f"{number if '.' in number else f'{number}.0'}e{sign}{power}"
+    return SettingsError(
+        f"'{text}' is text: YAML wants a point in a number with an exponent.",
+        where=where,
+        fix=f"Write {written}, or all its digits.",
     )
 
 

@@ -136,7 +136,9 @@ def params_text(guess: Guess, plan: Plan, *, kind: str, model: str, plugins: lis
 def _budget(plan: Plan) -> list[str]:
     if plan.hours is None:
         return []
-    return ["", f"budget: {{hours: {plan.hours:.4g}}} # the most that the steps of a run may take"]
+    # YAML takes a number such as 1e+05 for text
+    hours = f"{plan.hours:.4g}" if plan.hours < 1000 else f"{plan.hours:.0f}"
+    return ["", f"budget: {{hours: {hours}}} # the most that the steps of a run may take"]
 
 
 def _robustness(plan: Plan, kind: str) -> list[str]:

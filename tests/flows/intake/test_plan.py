@@ -47,6 +47,15 @@ def test_a_rare_event_is_judged_by_how_well_it_is_ranked(tmp_path: Path):
     assert "learning_rate" not in _teacher(dataset, 900_000, boosted)
 
 
+@pytest.mark.parametrize("hours", [1 / 60, 1.5, 99_999.0])
+def test_whatever_budget_is_written_is_read_as_a_number(tmp_path: Path, hours: float):
+    found = guess(files.gas(tmp_path), tmp_path, Hints())
+    told, dataset = read(found, tmp_path)
+    made = replace(plan(dataset, told), hours=hours)
+    written = params_text(told, made, kind="table", model="gas", plugins=[])
+    assert yaml.safe_load(written)["budget"]["hours"] == pytest.approx(hours, rel=1e-3)
+
+
 def test_a_smaller_model_may_cost_a_little_where_rows_can_show_it(tmp_path: Path):
     found = guess(files.gas(tmp_path), tmp_path, Hints())
     told, dataset = read(found, tmp_path)
