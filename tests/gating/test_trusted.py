@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -44,6 +46,29 @@ def test_the_worst_class_and_slice_are_judged_by_name(found):
     assert told.findings[3].about == "where the teacher says c"
     assert told.findings[4].observed == 1.0
     assert "in class c" in told.findings[0].sentence
+
+
+def test_slices_of_which_the_test_split_has_no_row_say_nothing(found):
+    rules = parse(
+        [
+            {"metric": "test/accuracy", "at_least": 0.5},
+            {"name": "collapse"},
+            {"metric": "slices/worst", "at_least": 0.5},
+            {"metric": "flips/worst_slice", "against": "champion", "at_most": 0.5},
+        ]
+    )
+    seen = judge(rules, collect(found, champion="version 1"))
+    assert [f.verdict for f in seen.findings] == ["pass", "pass", "pass", "pass"]
+    nowhere = replace(found, slices={"year = 1989": torch.zeros(300, dtype=torch.bool)})
+    told = judge(rules, collect(nowhere, champion="version 1"))
+    assert [f.verdict for f in told.findings] == [
+        "pass",
+        "not_applicable",
+        "undecided",
+        "undecided",
+    ]
+    assert "no test row lies in a slice" in told.findings[2].sentence
+    assert told.verdict == "hold"
 
 
 def test_flips_are_counted_against_the_champion_and_need_one(found):

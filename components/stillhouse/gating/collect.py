@@ -282,7 +282,11 @@ def _why(name: str, found: Outcomes) -> str:
     if name.startswith("flips/") and "champion" not in found.logits:
         return "nothing is in production yet."
     if name.endswith("_slice") or name == "slices/worst":
-        return "val has too few rows to find slices in."
+        return (
+            "no test row lies in a slice that val made doubtful."
+            if found.slices
+            else "val has too few rows to find slices in."
+        )
     if name == metrics.DRIFT:
         return "the champion left no statistics of its rows."
     if kind == "edge":

@@ -51,10 +51,10 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
         {name: ~bad[known[:, at], at] for at, name in by_name.items()}
     )
     told["test/worst_found"] = _groups({name: ~bad[yes[:, at], at] for at, name in by_name.items()})
-    if found.slices:
+    if sliced := of_slices(found, ~bad.any(dim=1)):
         sure = of_slices(found, labels.belief_rows(own, targets))
         expected = {name: float(each.mean()) for name, each in sure.items()}
-        told["slices/worst"] = Groups(of_slices(found, ~bad.any(dim=1)), expected)
+        told["slices/worst"] = Groups(sliced, expected)
     if "teacher" in odds:
         same = (labels.decided(own) == labels.decided(odds["teacher"])).all(dim=1)
         told["fidelity/agreement"] = Rows({"student": same.numpy()})
@@ -105,7 +105,7 @@ def _flips(found: "Outcomes", odds: Mapping[str, Tensor], targets: Tensor) -> di
         "flips/negative": Rows({"student": lost.numpy()}),
         "flips/worst_label": Groups(each, inside={name: of[name].numpy() for name in each}),
     }
-    return {**told, "flips/worst_slice": slice_flips(found, lost)} if found.slices else told
+    return {**told, **slice_flips(found, lost)}
 
 
 def _int8(found: "Outcomes", own: Tensor, targets: Tensor) -> dict[str, Measured]:

@@ -34,12 +34,11 @@ def measured(found: "Outcomes", asked: Collection[str]) -> dict[str, Measured]:
     }
     if found.classes:
         told["test/worst_class"] = _groups(trust.by_class(right, targets, found.classes), "class ")
-    if found.slices:
-        sure = {
-            name: float(own.mean())
-            for name, own in of_slices(found, trust.confidence(logits)).items()
-        }
-        told["slices/worst"] = Groups(of_slices(found, right), sure)
+    if sliced := of_slices(found, right):
+        sure = of_slices(found, trust.confidence(logits))
+        told["slices/worst"] = Groups(
+            sliced, {name: float(own.mean()) for name, own in sure.items()}
+        )
     if "teacher" in found.logits:
         told |= _fidelity(found, logits)
     for kind, unlike in found.unlike.items():
@@ -70,24 +69,24 @@ def _flips(found: "Outcomes", right: Tensor, targets: Tensor) -> dict[str, Measu
         told["flips/worst_class"] = Groups(
             by_class.outcomes, inside={name: of[name].numpy() for name in by_class.outcomes}
         )
-    if found.slices:
-        told["flips/worst_slice"] = slice_flips(found, lost)
-    return told
+    return {**told, **slice_flips(found, lost)}
 
 
 def _groups(outcomes: Mapping[str, Tensor], before: str) -> Groups:
     return Groups({f"{before}{name}": own.numpy() for name, own in outcomes.items()})
 
 
-def slice_flips(found: "Outcomes", lost: Tensor) -> Groups:
-    """Return in which rows of each slice the champion was right and the student is not.
+def slice_flips(found: "Outcomes", lost: Tensor) -> dict[str, Measured]:
+    """Return in which rows of each slice the champion was right and the student is not; nothing
+    where no row is in a slice.
 
     Args:
-        found: With slices.
+        found: What earlier steps left.
         lost: [N known], bool.
     """
     inside = {name: rows[found.known].numpy() for name, rows in found.slices.items()}
-    return Groups(of_slices(found, lost), inside=inside)
+    sliced = of_slices(found, lost)
+    return {"flips/worst_slice": Groups(sliced, inside=inside)} if sliced else {}
 
 
 def of_slices(found: "Outcomes", outcomes: Tensor) -> dict[str, np.ndarray]:
