@@ -49,7 +49,8 @@ def find(cells: Cells, columns: Sequence[Facts], target: str, hints: Hints) -> F
 
     Without the user's word they are recordings where a column names who or what was recorded for at
     least 20 lines on average, the target keeps its value for runs of lines, a column counts the
-    moments, and everything else are numbers.
+    moments, and everything else are numbers. Where none counts them, the lines of each have to
+    stand together under a name for recordings, all of them with one target.
     """
     if hints.kind in ("table", "image"):
         return None
@@ -74,7 +75,9 @@ def find(cells: Cells, columns: Sequence[Facts], target: str, hints: Hints) -> F
     runs = _runs(cells.columns[target], parts)
     if not numbers:
         return None
-    if not sure and (len(numbers) < len(rest) or not moments or median(runs) < RUN):
+    blocks = RECORDING.fullmatch(recording) and _blocks(parts) and len(runs) == len(parts)
+    told = len(numbers) == len(rest) and (moments or blocks) and median(runs) >= RUN
+    if not sure and not told:
         return None
     channels = tuple(c.name for c in numbers)
     taken = {target, recording, group, *channels, *rising[:1]}
@@ -103,6 +106,11 @@ def _recording(cells: Cells, names: Sequence[str], group: str) -> str:
 
 def _rises(texts: list[str], parts: dict[str, list[int]]) -> bool:
     return all(never_falls([texts[at] for at in rows]) for rows in parts.values())
+
+
+def _blocks(parts: dict[str, list[int]]) -> bool:
+    """Whether the lines of each recording stand together."""
+    return all(rows[-1] - rows[0] == len(rows) - 1 for rows in parts.values())
 
 
 def _runs(texts: list[str], parts: dict[str, list[int]]) -> list[int]:

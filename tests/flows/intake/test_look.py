@@ -110,6 +110,20 @@ def test_photographs_of_several_sizes_are_brought_to_one(tmp_path: Path):
     assert dict(found.source) == {"name": "imagefolder", "path": "signs", "resize": 32}
 
 
+def test_blocks_of_lines_under_a_recordings_name_need_no_column_of_time(tmp_path: Path):
+    lines = [f"r{at // 30},{at % 7},{at % 30},{'ab'[at // 30 % 2]}" for at in range(600)]
+
+    def source(rows: list[str], name: str = "recording") -> str:
+        (tmp_path / "t.csv").write_text("\n".join([f"{name},x,z,activity", *rows]))
+        return str(guess(tmp_path / "t.csv", tmp_path, Hints()).source["name"])
+
+    assert source(lines) == "series_csv"
+    assert source(lines[::2] + lines[1::2]) == "csv"  # they do not stand together
+    assert source([*lines[:-1], lines[-1][:-1] + "c"]) == "csv"  # one has two targets
+    assert source(lines, name="ward") == "csv"
+    assert source(lines, name="patient") == "csv"  # a patient's many rows are no moments
+
+
 def test_names_of_recordings_say_word_and_speaker(tmp_path: Path):
     found = guess(files.words(tmp_path), tmp_path, Hints())
     assert (found.source["name"], found.by) == ("wavfolder", "group")
