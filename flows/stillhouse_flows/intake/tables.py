@@ -1,5 +1,6 @@
 """A text or Parquet table: the source that reads it, and how its rows are held out."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -181,7 +182,7 @@ def _table(
         **{part: name for name, part in taken.items() if part != "target"},
         **({"drop": list(dropped)} if dropped else {}),
         **({"kinds": {column.name: "category" for column in coded}} if coded else {}),
-        **_task(read.columns, targets),
+        **_task(read, targets),
         **({"units": units} if units else {}),
         **read.settings,
     }
@@ -221,17 +222,21 @@ def _whole(read: Read, name: str) -> bool:
     return all(whole(cell) is not None for cell in read.cells.columns[name])
 
 
-def _task(columns: Sequence[Facts], targets: tuple[str, ...]) -> dict[str, str]:
+def _task(read: Read, targets: tuple[str, ...]) -> dict[str, str]:
     if len(targets) > 1:
         return {"task": "multi_label"}
-    return {"task": "regression"} if _quantity(columns, targets[0]) else {}
+    return {"task": "regression"} if _quantity(read, targets[0]) else {}
 
 
-def _quantity(columns: Sequence[Facts], target: str) -> bool:
-    """Whether a target is a number of which there are too many values for classes."""
-    found = next(column for column in columns if column.name == target)
-    many = found.distinct > max(FEW_VALUES, 0.02 * found.rows)
-    return found.kind == "number" or (found.kind == "integer" and many)
+def _quantity(read: Read, target: str) -> bool:
+    """Whether a target is a number of which there are too many values for classes, or of which one
+    stands in a single row, which no class may.
+    """
+    found = next(column for column in read.columns if column.name == target)
+    if found.kind != "integer" or found.distinct <= FEW_VALUES:
+        return found.kind == "number"
+    counts = Counter(known_cells(read.cells, target, read.missing))
+    return found.distinct > 0.02 * found.rows or 1 in counts.values()
 
 
 def _distinct(columns: Sequence[Facts], name: str) -> int:

@@ -42,6 +42,19 @@ def test_a_price_is_what_one_would_like_to_know_where_nothing_else_is(tmp_path: 
         guess(path, tmp_path, Hints())
 
 
+def test_whole_numbers_of_which_one_stands_alone_are_a_quantity(tmp_path: Path):
+    def task(values: list[int]) -> Any:
+        rows = [f"{at % 7},{value}" for at, value in enumerate(values)]
+        (tmp_path / "t.csv").write_text("\n".join(["x,tenure", *rows]))
+        hints = Hints(target="tenure")
+        return guess(tmp_path / "t.csv", tmp_path, hints).source.get("task")
+
+    codes = [at % 25 for at in range(2000)]
+    assert task(codes) is None
+    assert task([*codes, 40]) == "regression"
+    assert task([at % 15 for at in range(2000)] + [40]) is None  # few values: a class to mend
+
+
 def test_codes_are_categories_and_a_column_that_counts_rows_is_left_out(tmp_path: Path):
     rows = [f"{at},{at % 6},{at % 6},{at % 31},{'ab'[at % 2]}" for at in range(200)]
     path = tmp_path / "t.csv"
