@@ -44,6 +44,10 @@ def test_the_tables_of_studies_are_what_was_measured(script: Load) -> None:
     assert tables.reached(whole) in page("fast-study.md")
 
 
+def test_the_table_of_compiled_steps_is_what_was_measured(script: Load) -> None:
+    assert script("compiled").markdown(told("compiled.json")) in page("devices.md")
+
+
 def test_the_table_of_memory_is_what_was_measured_and_within_its_bound(script: Load) -> None:
     memory = told("memory.json")
     assert script("memory").markdown(memory) in page("fast-study.md")
