@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.pgd_at import decided
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -32,7 +33,7 @@ def born_again_loss(student: Tensor, teacher: Tensor, targets: Tensor) -> Tensor
         >>> born_again_loss(even, even, torch.tensor([0, 1])).tolist()
         [0.6931471824645996, 0.6931471824645996]
     """
-    surest = teacher.detach().softmax(dim=-1).amax(dim=-1)
+    surest = told(teacher, student).softmax(dim=-1).amax(dim=-1)
     return surest / surest.mean() * F.cross_entropy(student, targets, reduction="none")
 
 

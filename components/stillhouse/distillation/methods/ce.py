@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -26,7 +27,7 @@ def ce_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> ce_loss(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, -1.0]])).item()
         0.6931471824645996
     """
-    return F.cross_entropy(student, teacher.argmax(dim=-1), reduction="none")
+    return F.cross_entropy(student, told(teacher, student).argmax(dim=-1), reduction="none")
 
 
 class CE(Method):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.config import NonNegative, Temperature
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 # Values that vary by less than this share of their own length count as varying by it: their
@@ -72,7 +73,7 @@ def dist_loss(
         True
     """
     q = F.softmax(student / temperature, dim=-1)
-    p = F.softmax(teacher.detach() / temperature, dim=-1)
+    p = F.softmax(told(teacher, student) / temperature, dim=-1)
     inter = (1 - correlation(q, p, dim=1)).mean()
     intra = (1 - correlation(q, p, dim=0)).mean()
     return (beta * inter + gamma * intra).clamp_min(0) * temperature**2

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stillhouse.config import NonNegative, Temperature
 from stillhouse.distillation.method import Method, beside
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -49,7 +50,7 @@ def dkd_loss(
     """
     is_target = F.one_hot(targets, student.shape[-1]).bool()
     q_target, q_others = _split(student / temperature, is_target)
-    p_target, p_others = _split(teacher.detach() / temperature, is_target)
+    p_target, p_others = _split(told(teacher, student) / temperature, is_target)
     target_part = F.kl_div(q_target, p_target, reduction="none", log_target=True).sum(dim=-1)
     others_part = F.kl_div(q_others, p_others, reduction="none", log_target=True).sum(dim=-1)
     parts = beside(alpha) * target_part.clamp_min(0) + beside(beta) * others_part.clamp_min(0)

@@ -12,6 +12,7 @@ from stillhouse.attacks.run import frozen
 from stillhouse.config import Share
 from stillhouse.distillation.classroom import Classroom
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.classifier import Classifier
 from stillhouse.models.outputs import Batch, Outputs
@@ -38,7 +39,7 @@ def ema_teacher_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> ema_teacher_loss(torch.tensor([[50.0, 0.0]]), torch.tensor([[0.0, 50.0]])).item()
         1.0
     """
-    return (student.softmax(dim=-1) - teacher.detach().softmax(dim=-1)).square().mean(dim=-1)
+    return (student.softmax(dim=-1) - told(teacher, student).softmax(dim=-1)).square().mean(dim=-1)
 
 
 class EmaTeacher(Method):

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.projector import Projector, pooled
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -30,7 +31,7 @@ def embedding_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> embedding_loss(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 3.0]])).item()
         1.0
     """
-    return 1 - F.cosine_similarity(student, teacher.detach(), dim=-1, eps=SMALLEST_NORM)
+    return 1 - F.cosine_similarity(student, told(teacher, student), dim=-1, eps=SMALLEST_NORM)
 
 
 class Embedding(Method):

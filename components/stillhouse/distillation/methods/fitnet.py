@@ -4,6 +4,7 @@ from torch import Tensor
 
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.projector import Projector, aligned
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -27,7 +28,7 @@ def fitnet_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> fitnet_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0]])).item()
         2.0
     """
-    return (student - teacher.detach()).flatten(1).square().mean(dim=1)
+    return (student - told(teacher, student)).flatten(1).square().mean(dim=1)
 
 
 class Fitnet(Method):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method, beside
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 from stillhouse.models.softmax import log_softmax
@@ -41,7 +42,7 @@ def kd_loss(student: Tensor, teacher: Tensor, temperature: float | Tensor = 4.0)
         0.0
     """
     log_q = log_softmax(student / temperature)
-    log_p = log_softmax(teacher.detach() / temperature)
+    log_p = log_softmax(told(teacher, student) / temperature)
     divergence = F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=-1)
     return divergence.clamp_min(0) * beside(temperature) ** 2  # rounding alone can make it negative
 

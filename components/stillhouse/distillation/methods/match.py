@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -25,7 +26,7 @@ def match_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> match_loss(torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 4.0]])).item()
         2.0
     """
-    return (student - teacher.detach()).square().mean(dim=-1)
+    return (student - told(teacher, student)).square().mean(dim=-1)
 
 
 class Match(Method):

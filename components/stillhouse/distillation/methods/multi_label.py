@@ -6,6 +6,7 @@ from torch import Tensor
 
 from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -30,7 +31,7 @@ def multi_label_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0)
         >>> multi_label_loss(odds, odds).item()
         0.0
     """
-    mine, its = student / temperature, teacher.detach() / temperature
+    mine, its = student / temperature, told(teacher, student) / temperature
     yes = its.sigmoid() * (F.logsigmoid(its) - F.logsigmoid(mine))
     no = (-its).sigmoid() * (F.logsigmoid(-its) - F.logsigmoid(-mine))
     return (yes + no).clamp_min(0).sum(dim=-1) * temperature**2

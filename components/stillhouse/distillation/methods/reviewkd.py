@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from stillhouse.config import Share
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -42,7 +43,7 @@ def hcl_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> hcl_loss(torch.ones(1, 1, 2, 2), torch.zeros(1, 1, 2, 2)).item()
         1.0
     """
-    its = teacher.detach()
+    its = told(teacher, student)
     total, mass, worth = (student - its).flatten(1).square().mean(dim=1), 1.0, 1.0
     for level in LEVELS:
         sides = (min(level, student.shape[2]), min(level, student.shape[3]))

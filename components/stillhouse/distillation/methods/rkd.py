@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stillhouse.config import NonNegative
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told_rows
 from stillhouse.models.outputs import Batch, Outputs
 
 LOGITS = "logits"
@@ -37,7 +38,7 @@ def distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
         >>> distance_loss(rows, 10 * rows).item() < 1e-10
         True
     """
-    return F.smooth_l1_loss(_distances(student.flatten(1)), _distances(teacher.detach().flatten(1)))
+    return F.smooth_l1_loss(_distances(student.flatten(1)), _distances(told_rows(teacher, student)))
 
 
 def _distances(rows: Tensor) -> Tensor:
@@ -63,7 +64,7 @@ def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Source:
         Park, Kim, Lu and Cho 2019, arXiv:1904.05068, section 3.2.2 (angle-wise loss).
     """
-    return F.smooth_l1_loss(_cosines(student.flatten(1)), _cosines(teacher.detach().flatten(1)))
+    return F.smooth_l1_loss(_cosines(student.flatten(1)), _cosines(told_rows(teacher, student)))
 
 
 def _cosines(rows: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from stillhouse.config import Positive
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.projector import Projector, pooled
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.models.outputs import Batch, Outputs
 
@@ -34,7 +35,7 @@ def srd_loss(student: Tensor, teacher: Tensor, power: float = 4.0) -> Tensor:
         Miles and Mikolajczyk 2024, arXiv:2303.11098, log-sum distance; as in the authors' ImageNet
         code. Their DeiT code compares correlations with 1.
     """
-    difference = _standardized(student) - _standardized(teacher.detach())
+    difference = _standardized(student) - _standardized(told(teacher, student))
     return torch.log(difference.abs().pow(power).sum() + SMALLEST_SUM)
 
 

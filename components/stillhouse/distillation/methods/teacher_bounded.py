@@ -8,6 +8,7 @@ from torch import Tensor
 from stillhouse.config import NonNegative
 from stillhouse.distillation.method import Method
 from stillhouse.distillation.methods.match import match_loss
+from stillhouse.distillation.told import told
 from stillhouse.errors import UsageError
 from stillhouse.evaluation.tasks import Task
 from stillhouse.models.outputs import Batch, Outputs
@@ -39,7 +40,7 @@ def teacher_bounded_loss(
         [9.0, 0.0]
     """
     own = (student - targets[:, None]).square().mean(dim=-1)
-    its = (teacher.detach() - targets[:, None]).square().mean(dim=-1)
+    its = (told(teacher, student) - targets[:, None]).square().mean(dim=-1)
     return torch.where(own + margin > its, own, torch.zeros_like(own))
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from stillhouse.config import Temperature
 from stillhouse.distillation.method import Method
+from stillhouse.distillation.told import told
 from stillhouse.models.outputs import Batch, Outputs
 
 
@@ -37,7 +38,7 @@ def wttm_loss(student: Tensor, teacher: Tensor, temperature: float | Tensor = 4.
         >>> wttm_loss(logits, 4 * logits).item()
         0.0
     """
-    log_p = F.log_softmax(teacher.detach(), dim=-1) / temperature
+    log_p = F.log_softmax(told(teacher, student), dim=-1) / temperature
     log_u = log_p.logsumexp(dim=-1, keepdim=True)
     divergence = F.kl_div(
         F.log_softmax(student, dim=-1), log_p - log_u, reduction="none", log_target=True
