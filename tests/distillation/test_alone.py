@@ -88,6 +88,17 @@ def test_the_same_seed_gives_the_same_bits_and_the_callers_random_state_is_left_
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+def test_a_teacher_that_draws_says_the_same_by_the_same_seed():
+    def student_of(seed: int) -> Tensor:
+        teacher = Told(lambda z: F.dropout(z, 0.5, training=True))
+        return distill(teacher, model(8, 1), DATA.inputs, epochs=1, seed=seed)[0].weight
+
+    before = torch.random.get_rng_state()
+    assert torch.equal(student_of(3), student_of(3))
+    assert not torch.equal(student_of(3), student_of(4))
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_the_teacher_is_left_as_it_was():
     teacher = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)).train()
     before = copy.deepcopy(teacher.state_dict())

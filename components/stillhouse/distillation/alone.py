@@ -88,7 +88,13 @@ def distill(
         >>> student(rows).shape
         torch.Size([64, 3])
     """
-    answers = answers_of(teacher, student, inputs)
+    settings = config.build(
+        FitSettings,
+        {"epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed},
+        where="distill",
+    )
+    with own_random_state(seed):  # a teacher may draw, as one with dropout left on does
+        answers = answers_of(teacher, student, inputs)
     rows = rows_of(inputs, targets, answers.shape[1])
     require_trainable(teacher, student)
     spec, chosen = _spec(method, "method"), _spec(selector, "selector")
@@ -96,11 +102,6 @@ def distill(
     weigher: Selector = config.plugin("selectors", chosen, where="selector")
     accept(spec["name"], loss.accepts, rows.schema.kind)
     model = Classifier(Normalize.empty(rows.schema), student)
-    settings = config.build(
-        FitSettings,
-        {"epochs": epochs, "batch": batch, "optimizer": optimizer, "seed": seed},
-        where="distill",
-    )
     asked = config.adapt(config.Share, supervised, where="supervised")
     share = asked if len(rows.labelled) else 0.0
     if share < 1:
