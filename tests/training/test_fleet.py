@@ -265,6 +265,13 @@ def ends_with(layer: torch.nn.Module) -> Member:
     )
 
 
+def test_a_net_with_a_frozen_layer_is_not_stacked() -> None:
+    member = ends_with(torch.nn.Conv2d(1, 2, 3))
+    assert why_apart([member]) == ""
+    member.model.net[0].bias.requires_grad_(False)  # type: ignore[index,union-attr,operator]
+    assert why_apart([member]) == "no way is known to stack '0.bias', which is frozen"
+
+
 def test_what_does_more_than_its_kind_is_not_stacked() -> None:
     plain = torch.nn.Conv2d(1, 2, 3)
     assert why_apart([ends_with(plain)]) == ""

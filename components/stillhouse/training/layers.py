@@ -243,7 +243,8 @@ def chain_of(net: nn.Module, members: int, prefix: str = "") -> Chain:
         prefix: What the names of its parameters begin with.
 
     Raises:
-        CannotStack: One of its layers is not known here, or two share their weights.
+        CannotStack: One of its layers is not known here, two share their weights, or some are
+            frozen.
     """
     _require_own_weights(net)
     if type(net) is not nn.Sequential:
@@ -268,9 +269,11 @@ def _children(net: nn.Module) -> list[tuple[str, nn.Module]]:
 
 def _require_own_weights(net: nn.Module) -> None:
     own = {name for name, _ in net.named_parameters()}
-    for name, _ in net.named_parameters(remove_duplicate=False):
+    for name, held in net.named_parameters(remove_duplicate=False):
         if name not in own:
             raise CannotStack(f"'{name}', which another layer shares")
+        if not held.requires_grad:
+            raise CannotStack(f"'{name}', which is frozen")
 
 
 def _layer(module: nn.Module, name: str, members: int) -> Layer:

@@ -143,7 +143,11 @@ def _flat(net: nn.Module) -> Tensor:
 
 
 def _signature(net: nn.Module) -> list[object]:
-    if not all(held.requires_grad for held in net.parameters()):
-        raise CannotStack("some weights are frozen")
     parts: list[object] = [(name, repr(module)) for name, module in net.named_modules()]
-    return [*parts, [(name, held.shape, held.dtype) for name, held in net.named_parameters()]]
+    return [
+        *parts,
+        [
+            (name, held.shape, held.dtype, held.requires_grad)
+            for name, held in net.named_parameters()
+        ],
+    ]
