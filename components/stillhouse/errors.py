@@ -117,13 +117,15 @@ class ServerUnreachable(StillhouseError):
     may_pass = True
 
 
-# How libraries that know no MemoryError say it: torch, onnxruntime, C++, the loader, the kernel.
+# How libraries that know no MemoryError say it: torch, onnxruntime, C++, the loader, the kernel,
+# oneDNN.
 NO_MEMORY = (
     "allocate memory",
     "bad_alloc",
     "bad allocation",
     "can't start new thread",
     "failed to map segment",
+    "could not create a primitive",
 )
 
 

@@ -19,6 +19,8 @@ def run(root: Path, ask: str) -> None:
         job.files.write_json("prepare/data.json", {"new": True})
         if ask == "memory":
             torch.empty(10**17)
+        if ask == "convolution":  # as oneDNN said in a convolution, where memory was short
+            raise RuntimeError("could not create a primitive")
         if ask == "trouble":
             raise RuntimeError("the shapes do not fit")
         return {"data/rows": float(torch.rand(()) + np.random.rand() + random.random())}
@@ -29,7 +31,11 @@ def run(root: Path, ask: str) -> None:
 
 @pytest.mark.parametrize(
     ("ask", "error", "words"),
-    [("memory", MemoryError, "allocate memory"), ("trouble", RuntimeError, "shapes do not fit")],
+    [
+        ("memory", MemoryError, "allocate memory"),
+        ("convolution", MemoryError, "create a primitive"),
+        ("trouble", RuntimeError, "shapes do not fit"),
+    ],
 )
 def test_a_step_without_memory_ends_as_that_and_its_old_files_are_whole(
     ask: str, error: type[Exception], words: str, tmp_path: Path
