@@ -69,6 +69,8 @@ def test_a_worker_that_falls_silent_is_killed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_when_their_parent_does(tmp_path: Path, number: signal.Signals) -> None:
     code = (
+        # a job that a shell started in the background would ignore Ctrl-C, and so would its children
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path\nfrom tuning.problems import Slow, task\nfrom "
         "stillhouse.tuning.workers import Pool\n"
         f"with Pool(2) as pool: pool.run(Slow(Path({str(tmp_path)!r})), [task(0.0), task(1.0)])"
