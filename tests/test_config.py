@@ -174,7 +174,7 @@ def test_a_plugins_space_is_checked_at_both_ends():
     config.check_spec(
         "methods", {"name": "kd", "temperature": {"float": [1, 20]}}, where="distill.method"
     )
-    with pytest.raises(SettingsError, match="greater than or equal to"):
+    with pytest.raises(SettingsError, match="greater than 0"):
         config.check_spec(
             "methods", {"name": "kd", "temperature": {"float": [-1, 20]}}, where="distill.method"
         )

@@ -29,9 +29,8 @@ Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 Natural = Annotated[int, Ge(0)]
 Seed = Annotated[int, Interval(ge=0, lt=2**32)]  # numpy's generators take no larger one
-Temperature = Annotated[float, Interval(ge=1e-3, le=1e3)]
-"""Of soft labels: outside of these bounds single precision tells no two answers apart, or takes
-every one for certain."""
+Temperature = Annotated[float, Interval(gt=0, le=1e3)]
+"""Of soft labels: above this bound single precision tells no two answers apart."""
 
 
 @dataclass(frozen=True)

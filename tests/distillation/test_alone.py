@@ -196,7 +196,7 @@ class Told(nn.Module):
         ({"seed": 2**32}, SettingsError, "distill.seed: must be less than 4294967296"),
         ({"supervised": 1.5}, SettingsError, "less than or equal to 1"),
         ({"method": "kdd"}, PluginNotFound, "Did you mean 'kd'"),
-        ({"method": {"name": "kd", "temperature": -1.0}}, SettingsError, "greater than or"),
+        ({"method": {"name": "kd", "temperature": -1.0}}, SettingsError, "greater than 0"),
         ({"method": {"name": "kd", "temperature": math.inf}}, SettingsError, "equal to 1000, not"),
         ({"method": {"name": "fitnet", "layer": "9"}}, UsageError, "the student has no tap '9'"),
         (

@@ -160,7 +160,7 @@ KNOWN: dict[str, Wrong] = {
     "a bound of a plugin": Wrong(
         "distill.method.temperature=-1",
         "distill.method.temperature=1",
-        ("distill.method.temperature", "greater than or equal to 0.001", "-1"),
+        ("distill.method.temperature", "greater than 0", "-1"),
     ),
     "a bound of a share": Wrong(
         "prepare.split.val=1.5", "prepare.split.val=0.15", ("prepare.split.val", "1.5")
@@ -169,7 +169,7 @@ KNOWN: dict[str, Wrong] = {
     "a space beyond the plugin's bound": Wrong(
         "distill.method.temperature={float: [-1, 20]}",
         "distill.method.temperature={float: [1, 20]}",
-        ("distill.method.temperature", "greater than or equal to 0.001", "-1"),
+        ("distill.method.temperature", "greater than 0", "-1"),
     ),
     "a space with its ends turned round": Wrong(
         "distill.method.temperature={float: [20, 1]}",
