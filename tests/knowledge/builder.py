@@ -4,6 +4,7 @@ asked about into a file.
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from stillhouse.data.sources.digits import Digits
 from stillhouse.knowledge.bucket import Bucket, bucket
 from stillhouse.knowledge.build import build
 from stillhouse.knowledge.shared import Sharing
+from stillhouse.knowledge.store import Knowledge
 from stillhouse.teachers.teacher import Oracle, oracle
 from stillhouse.workspace import dump_json, sha256_bytes, write_atomic
 
@@ -47,6 +49,22 @@ def asked(folder: Path) -> list[int]:
     if not (folder / "asked").exists():
         return []
     return [int(row) for row in (folder / "asked").read_text().split()]
+
+
+def follow_a_killed_one(place: Bucket, url: str, folder: Path, environ: dict[str, str]) -> None:
+    """Build where another builder was killed after two shards: those are read, not asked for again,
+    and the store is whole.
+    """
+    us, them = folder / "us", folder / "them"
+    with other(them, url, "knowledge.before_share=kill@3", environ=environ) as (dies, line):
+        line.send("go")
+        wait_for(them / "asked")
+        told = run(place, us)
+        dies.join()
+        assert dies.exitcode == -signal.SIGKILL
+    assert asked(them) == list(range(90))
+    assert asked(us) == list(range(60, 150))
+    assert Knowledge.open(us / "store", rows(), teacher(us)).fingerprint == told
 
 
 def wait_for(*files: Path) -> None:

@@ -5,7 +5,6 @@ pip install gcsfs gcp-storage-emulator; pip install adlfs, npm install --global 
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,6 @@ from knowledge import builder
 from stillhouse.clock import ManualClock
 from stillhouse.errors import UsageError
 from stillhouse.knowledge.bucket import Bucket, bucket
-from stillhouse.knowledge.store import Knowledge
 
 KEY = (  # the emulator's own, from its documentation
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -124,19 +122,7 @@ def test_what_is_written_is_read_and_listed(url: str, place: Bucket) -> None:
 def test_a_killed_builder_is_followed_and_what_it_finished_is_read(
     tmp_path: Path, url: str, place: Bucket
 ) -> None:
-    us, them = tmp_path / "us", tmp_path / "them"
-    with builder.other(them, url, "knowledge.before_share=kill@3", environ=dict(os.environ)) as (
-        dies,
-        line,
-    ):
-        line.send("go")
-        builder.wait_for(them / "asked")
-        told = builder.run(place, us)
-        dies.join()
-        assert dies.exitcode == -signal.SIGKILL
-    assert builder.asked(them) == list(range(90))
-    assert builder.asked(us) == list(range(60, 150))
-    assert Knowledge.open(us / "store", builder.rows(), builder.teacher(us)).fingerprint == told
+    builder.follow_a_killed_one(place, url, tmp_path, dict(os.environ))
 
 
 def test_two_who_begin_at_one_moment_come_to_the_same_store(

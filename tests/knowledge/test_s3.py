@@ -5,7 +5,6 @@ pip install 'stillhouse[s3]' 'moto[s3,server]'
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from stillhouse.clock import ManualClock
 from stillhouse.errors import ServerUnreachable, UsageError
 from stillhouse.knowledge.bucket import Bucket, bucket
 from stillhouse.knowledge.objects import PAUSES
-from stillhouse.knowledge.store import Knowledge
 
 pytestmark = pytest.mark.skipif(
     not (find_spec("s3fs") and find_spec("moto")),
@@ -80,6 +78,10 @@ def _make(between: Proxy) -> None:
         urllib.request.urlopen(request).close()
 
 
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+
+
 @pytest.fixture
 def place(proxy: Proxy) -> Bucket:
     return bucket(URL, ManualClock())
@@ -99,26 +101,14 @@ def test_what_is_written_is_read_and_listed_and_not_created_again(place: Bucket)
 def test_a_killed_builder_is_followed_and_what_it_finished_is_read(
     tmp_path: Path, place: Bucket, proxy: Proxy
 ) -> None:
-    us, them = tmp_path / "us", tmp_path / "them"
-    environ = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    points = "knowledge.before_share=kill@3"
-    with builder.other(them, URL, points, environ=environ) as (dies, line):
-        line.send("go")
-        builder.wait_for(them / "asked")
-        told = builder.run(place, us)
-        dies.join()
-        assert dies.exitcode == -signal.SIGKILL
-    assert builder.asked(them) == list(range(90))
-    assert builder.asked(us) == list(range(60, 150))
-    assert Knowledge.open(us / "store", builder.rows(), builder.teacher(us)).fingerprint == told
+    builder.follow_a_killed_one(place, URL, tmp_path, _environ())
 
 
 def test_two_who_begin_at_one_moment_ask_each_row_once(
     tmp_path: Path, place: Bucket, proxy: Proxy
 ) -> None:
     us, them = tmp_path / "us", tmp_path / "them"
-    environ = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
-    with builder.other(them, URL, environ=environ) as (_, line):
+    with builder.other(them, URL, environ=_environ()) as (_, line):
         line.send("go")
         assert line.recv() == builder.run(place, us, pause=0.05)
     assert sorted(builder.asked(us) + builder.asked(them)) == list(range(150))

@@ -159,7 +159,7 @@ def _filesystem(url: str, manner: Manner) -> Any:
     try:
         # two clients of one process share no listing, and one that was closed is not handed out
         found = kind(skip_instance_cache=True, **manner.options)
-    except Exception as error:
+    except Exception as error:  # adlfs has but a ValueError for credentials that are missing
         raise _refusal(error, url, "connect", manner) or _unsaid(url, "connect", manner) from None
     found.retries = 1  # s3fs's own, on top of the client's: the patience is ours
     return found
