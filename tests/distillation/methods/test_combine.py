@@ -84,7 +84,7 @@ def test_hooks_and_parameters_of_the_parts_are_its_own():
         (
             [{"name": "kd", "temperature": -1}],
             SettingsError,
-            r"parts\.0\.temperature: must be greater than or equal to 0.001",
+            r"parts\.0\.temperature: must be greater than 0",
         ),
         ([{"name": "kd", "weight": -1}], SettingsError, r"parts\.0\.weight"),
         ([{"name": "kd", "wieght": 1}], SettingsError, "unknown setting 'wieght'"),
